@@ -1,0 +1,194 @@
+"""The pinhole camera with lens distortion: pixels to rays, points to pixels."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+
+# Where nothing is known of the camera. A 60 degree horizontal view (of the longer side) is near
+# a phone's main camera; a wrong guess scales every depth by the ratio of the focal lengths.
+FALLBACK_FIELD_OF_VIEW_DEG = 60.0
+
+DISTORTION_MODELS = ('plumb_bob', 'rational_polynomial', 'equidistant')
+
+
+class CameraError(ValueError):
+    """A camera that cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics of one camera at one image size.
+
+    :param K: (3, 3) camera matrix, pixels.
+    :param width: image width, pixels.
+    :param height: image height, pixels.
+    :param distortion: (d,) coefficients in OpenCV's order for `distortion_model`; none = ().
+    :param distortion_model: 'plumb_bob', 'rational_polynomial' or 'equidistant' (fisheye), the
+        names of sensor_msgs/distortion_models.
+    :param source: where the intrinsics come from, for logs and files.
+    :raises CameraError: K not finite, focal length not above 0, size not above 0, distortion
+        model unknown.
+    """
+
+    K: np.ndarray
+    width: int
+    height: int
+    distortion: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    distortion_model: str = 'plumb_bob'
+    source: str = 'calibration'
+
+    def __post_init__(self) -> None:
+        K = np.asarray(self.K, dtype=np.float64)
+        distortion = np.asarray(self.distortion, dtype=np.float64).ravel()
+        if K.shape != (3, 3) or not np.isfinite(K).all() or not np.isfinite(distortion).all():
+            raise CameraError(f'camera matrix K must be 3 x 3 finite numbers, not {K.tolist()}')
+        if K[0, 0] <= 0 or K[1, 1] <= 0:
+            raise CameraError(
+                f'focal lengths of K are {K[0, 0]:g} and {K[1, 1]:g} pixels: the camera is not '
+                'calibrated (calibrate it, or give a field of view)'
+            )
+        if self.width <= 0 or self.height <= 0:
+            raise CameraError(f'image size {self.width} x {self.height} is not above 0')
+        if not distortion.any():
+            distortion = np.zeros(0)
+        elif self.distortion_model not in DISTORTION_MODELS:
+            raise CameraError(
+                f"distortion model '{self.distortion_model}' is unknown; known are "
+                + ', '.join(DISTORTION_MODELS)
+            )
+        elif self.distortion_model == 'equidistant' and len(distortion) != 4:
+            raise CameraError(f'equidistant distortion takes 4 numbers, not {len(distortion)}')
+        elif len(distortion) not in (4, 5, 8, 12, 14):
+            raise CameraError(f'distortion of {len(distortion)} numbers (4, 5, 8, 12 or 14 do)')
+        object.__setattr__(self, 'K', K)
+        object.__setattr__(self, 'distortion', distortion)
+
+    @classmethod
+    def from_field_of_view(
+        cls, width: int, height: int, degrees: float, source: str | None = None
+    ) -> 'Camera':
+        """Return the ideal camera whose longer image side spans `degrees`."""
+        if not 1 <= degrees <= 179:
+            raise CameraError(f'a field of view of {degrees} degrees (1 to 179 do)')
+        f = max(width, height) / 2 / np.tan(np.radians(degrees) / 2)
+        K = np.array([[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1]])
+        return cls(K, width, height, source=source or f'field of view {degrees:g} degrees')
+
+    @classmethod
+    def fallback(cls, width: int, height: int) -> 'Camera':
+        """Return the camera assumed where nothing is known."""
+        degrees = FALLBACK_FIELD_OF_VIEW_DEG
+        return cls.from_field_of_view(
+            width, height, degrees, f'assumed field of view {degrees:g} degrees'
+        )
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> 'Camera':
+        """Read a ROS camera_info YAML file (camera_calibration_parsers' format).
+
+        :raises CameraError: the file is missing, not YAML, or lacks a field; the message names it.
+        """
+        try:
+            data = yaml.safe_load(path.read_text())
+            values = data['camera_matrix']['data']
+            return cls(
+                np.array(values, dtype=np.float64).reshape(3, 3),
+                int(data['image_width']),
+                int(data['image_height']),
+                np.array(data.get('distortion_coefficients', {}).get('data', ()), np.float64),
+                data.get('distortion_model', 'plumb_bob'),
+                source=str(path),
+            )
+        except OSError as error:
+            raise CameraError(f'cannot read the camera file {path}: {error.strerror}') from error
+        except CameraError as error:
+            raise CameraError(f'{path}: {error}') from error
+        except KeyError as error:
+            raise CameraError(f'{path} lacks {error} (a ROS camera_info YAML has it)') from error
+        except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
+            raise CameraError(f'{path} is not a ROS camera_info YAML: {error}') from error
+
+    def to_yaml(self, path: Path, name: str = 'camera') -> None:
+        """Write a ROS camera_info YAML file."""
+        P = np.hstack([self.K, np.zeros((3, 1))])
+
+        def matrix(array: np.ndarray, rows: int) -> dict[str, object]:
+            return {'rows': rows, 'cols': array.size // rows, 'data': array.ravel().tolist()}
+
+        data = {
+            'image_width': self.width,
+            'image_height': self.height,
+            'camera_name': name,
+            'camera_matrix': matrix(self.K, 3),
+            'distortion_model': self.distortion_model,
+            'distortion_coefficients': matrix(
+                self.distortion if self.distortion.size else np.zeros(5), 1
+            ),
+            'rectification_matrix': matrix(np.eye(3), 3),
+            'projection_matrix': matrix(P, 3),
+        }
+        path.write_text(yaml.safe_dump(data, sort_keys=False, default_flow_style=None))
+
+    @property
+    def focal_px(self) -> float:
+        """Return the geometric mean of the two focal lengths, pixels."""
+        return float(np.sqrt(self.K[0, 0] * self.K[1, 1]))
+
+    def rays(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the undistorted directions of pixels.
+
+        :param pixels: (..., 2) pixels of the original image.
+        :return: (..., 2) x/z and y/z in the optical frame.
+        """
+        points = np.asarray(pixels, dtype=np.float64).reshape(-1, 1, 2)
+        if not len(points):
+            return np.zeros(np.shape(pixels))
+        if not self.distortion.size:
+            rays = (points[:, 0] - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
+        elif self.distortion_model == 'equidistant':
+            rays = cv2.fisheye.undistortPoints(points, self.K, self.distortion)[:, 0]
+        else:
+            rays = cv2.undistortPoints(points, self.K, self.distortion)[:, 0]
+        return np.asarray(rays).reshape(np.shape(pixels))
+
+    def back_project(self, pixels: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
+        """Return the points (..., 3) in metres that pixels (..., 2) show at depth z (...)."""
+        depth = np.asarray(depth_m, dtype=np.float64)[..., None]
+        return np.concatenate([self.rays(pixels) * depth, depth], axis=-1)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Return the pixels (..., 2) of points (..., 3), metres; NaN behind the camera."""
+        points = np.asarray(points, dtype=np.float64)
+        z = np.where(points[..., 2:] > 1e-6, points[..., 2:], np.nan)
+        rays = (points[..., :2] / z).reshape(-1, 1, 2)
+        if not len(rays):
+            return np.zeros((*points.shape[:-1], 2))
+        if not self.distortion.size:
+            pixels = rays[:, 0] @ self.K[:2, :2].T + self.K[:2, 2]
+        elif self.distortion_model == 'equidistant':
+            pixels = cv2.fisheye.distortPoints(rays, self.K, self.distortion)[:, 0]
+        else:
+            corners = np.concatenate([rays[:, 0], np.ones((len(rays), 1))], axis=1)
+            zero = np.zeros(3)
+            pixels = cv2.projectPoints(corners, zero, zero, self.K, self.distortion)[0][:, 0]
+        return np.asarray(pixels).reshape(*points.shape[:-1], 2)
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> 'Camera':
+        """Return the camera of a region of its image."""
+        K = self.K.copy()
+        K[0, 2] -= left
+        K[1, 2] -= top
+        return Camera(K, width, height, self.distortion, self.distortion_model, self.source)
+
+    def scaled(self, width: int, height: int) -> 'Camera':
+        """Return the camera of its image resized to width x height."""
+        scale = np.array([width / self.width, height / self.height])
+        K = self.K.copy()
+        K[0, :2] *= scale[0]
+        K[1, :2] *= scale[1]
+        # a resize maps pixel centres: x' + 0.5 = (x + 0.5) * scale
+        K[:2, 2] = (self.K[:2, 2] + 0.5) * scale - 0.5
+        return Camera(K, width, height, self.distortion, self.distortion_model, self.source)

@@ -1,0 +1,1 @@
+"""Datasets and labels: readers only, the data stays with its owner."""

@@ -1,0 +1,1 @@
+"""The networks: one file per network or method, and what runs them. No ROS, files or topics."""

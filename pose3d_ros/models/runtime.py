@@ -1,0 +1,159 @@
+"""What runs a network: a file, a device and a precision; images in, arrays out."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import openvino as ov
+from openvino.preprocess import ColorFormat, PrePostProcessor
+
+PRECISIONS = ('auto', 'f32', 'bf16')
+
+
+class RuntimeUnavailable(RuntimeError):
+    """A device or precision that this machine does not have; the message lists what it has."""
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """How a network wants its images.
+
+    :param height: pixels.
+    :param width: pixels.
+    :param layout: 'NCHW' or 'NHWC'.
+    :param rgb: RGB instead of BGR.
+    :param mean: subtracted from the 0..255 values, per channel in the network's order.
+    :param std: what the difference is divided by.
+    """
+
+    height: int
+    width: int
+    layout: str = 'NCHW'
+    rgb: bool = False
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """Where and how precisely networks run.
+
+    :param device: an OpenVINO device, e.g. 'CPU' or 'GPU'.
+    :param precision: 'f32', 'bf16', or 'auto' = bf16 where the processor computes in it and the
+        network was measured to keep its accuracy.
+    :param max_batch: crops computed at once at the most, which bounds the memory.
+    """
+
+    device: str = 'CPU'
+    precision: str = 'auto'
+    max_batch: int = 16
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise RuntimeUnavailable(
+                f"precision '{self.precision}' is unknown; known are {', '.join(PRECISIONS)}"
+            )
+
+
+class Network:
+    """A compiled network with one image input.
+
+    :param model: path or bytes of an .onnx file, or the path of a .tflite file.
+    :param image: how it wants its images.
+    :param outputs: names of the outputs to compute; branches that feed only others are cut off.
+    :param options: device, precision and batch.
+    :param bf16_is_accurate: whether 'auto' may choose bf16 for this network.
+    :raises RuntimeUnavailable: no such device, or no bf16 on it.
+    """
+
+    def __init__(
+        self,
+        model: Path | bytes,
+        image: ImageInput,
+        outputs: Sequence[str],
+        options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 (frozen)
+        bf16_is_accurate: bool = True,
+    ) -> None:
+        core = ov.Core()
+        self.image = image
+        self.options = options
+        self.precision = _precision(core, options, bf16_is_accurate)
+        compiled = core.compile_model(
+            _with_uint8_input(_read(core, model, outputs), image),
+            options.device,
+            {'INFERENCE_PRECISION_HINT': self.precision, 'PERFORMANCE_HINT': 'LATENCY'},
+        )
+        self._request = compiled.create_infer_request()
+        self._lock = threading.Lock()
+        self._outputs = list(outputs)
+        #: Seconds spent in the network since it was made; the rest of a node's time is its own.
+        self.busy_s = 0.0
+
+    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs (n, ...) float32 for images (n, height, width, 3) uint8 BGR, n > 0."""
+        chunks = []
+        with self._lock:
+            start = perf_counter()
+            for first in range(0, len(images), self.options.max_batch):
+                chunks.append(self._infer(images[first : first + self.options.max_batch]))
+            self.busy_s += perf_counter() - start
+        if len(chunks) == 1:
+            return chunks[0]
+        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+
+    def _infer(self, images: np.ndarray) -> list[np.ndarray]:
+        self._request.infer([np.ascontiguousarray(images)], share_inputs=True)
+        # copies: the request's own memory is overwritten by the next call
+        return [self._request.get_tensor(name).data.copy() for name in self._outputs]
+
+
+def _read(core: ov.Core, model: Path | bytes, outputs: Sequence[str]) -> ov.Model:
+    """Return the network cut to the wanted outputs, its batch left open."""
+    network = core.read_model(model if isinstance(model, bytes) else str(model))
+    wanted = [next(o for o in network.outputs if name in o.names) for name in outputs]
+    results = [output.get_node() for output in wanted]
+    network = ov.Model(results, network.get_parameters(), network.get_friendly_name())
+    for output, name in zip(network.outputs, outputs, strict=True):
+        output.get_tensor().add_names({name})
+    shape = network.input(0).partial_shape
+    shape[0] = -1
+    network.reshape(shape)
+    return network
+
+
+def _with_uint8_input(network: ov.Model, image: ImageInput) -> ov.Model:
+    """Move the conversion of uint8 BGR images into the network, where it costs nearly nothing."""
+    prepost = PrePostProcessor(network)
+    tensor = prepost.input().tensor()
+    tensor.set_element_type(ov.Type.u8)
+    tensor.set_layout(ov.Layout('NHWC'))
+    tensor.set_shape([-1, image.height, image.width, 3])
+    tensor.set_color_format(ColorFormat.BGR)
+    steps = prepost.input().preprocess()
+    steps.convert_element_type(ov.Type.f32)
+    if image.rgb:
+        steps.convert_color(ColorFormat.RGB)
+    steps.mean(list(image.mean))
+    steps.scale(list(image.std))
+    prepost.input().model().set_layout(ov.Layout(image.layout))
+    return prepost.build()
+
+
+def _precision(core: ov.Core, options: RuntimeOptions, bf16_is_accurate: bool) -> str:
+    """Return 'f32' or 'bf16'; RuntimeUnavailable when the device or its bf16 is absent."""
+    if options.device.split('.')[0] not in {d.split('.')[0] for d in core.available_devices}:
+        raise RuntimeUnavailable(
+            f"device '{options.device}' is not on this machine, which has "
+            + ', '.join(core.available_devices)
+        )
+    has_bf16 = 'BF16' in core.get_property(options.device, 'OPTIMIZATION_CAPABILITIES')
+    if options.precision == 'bf16' and not has_bf16:
+        raise RuntimeUnavailable(
+            f"device '{options.device}' does not compute in bf16; use precision f32 or auto"
+        )
+    if options.precision == 'auto':
+        return 'bf16' if has_bf16 and bf16_is_accurate else 'f32'
+    return options.precision

@@ -1,0 +1,174 @@
+"""YOLOX person detector (Ge et al., "YOLOX: Exceeding YOLO Series in 2021", arXiv 2107.08430).
+
+Weights: YOLOX-tiny trained on HumanArt and COCO (mmpose's model zoo, Apache-2.0), published with
+a fixed 416 x 416 input. The graph is cut before its decoding and given any input size here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from pose3d_ros.models.runtime import ImageInput, Network, RuntimeOptions
+from pose3d_ros.people import Persons
+
+STRIDES = (8, 16, 32)
+NMS_IOU = 0.65
+_PADDING_GREY = 114
+
+# Names inside the published graph: the space-to-depth reshapes that fix its size, and per stride
+# the convolutions of class (80, of which 0 is person), box and objectness.
+_RESHAPE_SPLIT, _RESHAPE_STACK = '493', '508'
+_HEADS = (('807', '808', '809'), ('826', '827', '828'), ('845', '846', '847'))
+
+
+@dataclass(frozen=True)
+class DetectorOptions:
+    """What is kept of the detections.
+
+    :param input_long_side: longer side of the network's input, pixels (multiples of 32); the
+        shorter follows the image's aspect. More finds farther people and takes longer.
+    :param score_threshold: 0..1.
+    :param max_people: the most certain are kept.
+    :param min_height_px: shorter boxes are dropped, pixels of the original image.
+    """
+
+    input_long_side: int = 736
+    score_threshold: float = 0.4
+    max_people: int = 32
+    min_height_px: float = 0.0
+
+
+class YOLOX:
+    """Detect people in images of one size after another; a new size compiles the graph anew."""
+
+    def __init__(self, weights: Path, options: RuntimeOptions = RuntimeOptions()) -> None:  # noqa: B008
+        self._weights = weights
+        self._runtime = options
+        self._network: Network | None = None
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Return the network compiled last; nothing before the first image."""
+        return () if self._network is None else (self._network,)
+
+    def __call__(self, image: np.ndarray, options: DetectorOptions) -> Persons:
+        """Return the people of an image (h, w, 3) uint8 BGR, most certain first, no ids."""
+        height, width = input_size(image.shape[1], image.shape[0], options.input_long_side)
+        network = self._network
+        if network is None or (network.image.height, network.image.width) != (height, width):
+            outputs = [name for head in _HEADS for name in head]
+            network = Network(
+                resized_graph(self._weights, height, width),
+                ImageInput(height, width),
+                outputs,
+                self._runtime,
+            )
+            self._network = network
+        canvas, scale = letterbox(image, height, width)
+        boxes, scores = decode(network(canvas[None]), options.score_threshold)
+        return _select(boxes / scale, scores, image.shape, options)
+
+
+def input_size(image_width: int, image_height: int, long_side: int) -> tuple[int, int]:
+    """Return (height, width) of the input: multiples of 32 nearest to the image's aspect."""
+    scale = long_side / max(image_width, image_height)
+    height, width = (max(32, round(n * scale / 32) * 32) for n in (image_height, image_width))
+    return height, width
+
+
+def letterbox(image: np.ndarray, height: int, width: int) -> tuple[np.ndarray, float]:
+    """Return the image scaled into the top left of a grey (height, width, 3), and the scale."""
+    scale = min(height / image.shape[0], width / image.shape[1])
+    inner = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    canvas = np.full((height, width, 3), _PADDING_GREY, np.uint8)
+    canvas[: inner[1], : inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_LINEAR)
+    return canvas, scale
+
+
+def resized_graph(weights: Path, height: int, width: int) -> bytes:
+    """Return the ONNX graph with an input of height x width, only person as its class.
+
+    :raises ValueError: the file is another network.
+    """
+    model = onnx.load(weights)
+    graph = model.graph
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    nodes = {output: node for node in graph.node for output in node.output}
+    heads = [name for head in _HEADS for name in head]
+    missing = [n for n in heads if n not in nodes] + [
+        n for n in (_RESHAPE_SPLIT, _RESHAPE_STACK) if n not in tensors
+    ]
+    if missing:
+        raise ValueError(f'{weights} is not the YOLOX-tiny of the weights table: no {missing}')
+
+    def set_tensor(name: str, values: np.ndarray) -> None:
+        tensors[name].CopyFrom(numpy_helper.from_array(values, name))
+
+    half = (height // 2, width // 2)
+    set_tensor(_RESHAPE_SPLIT, np.array([1, 3, half[0], 2, -1, 2], np.int64))
+    set_tensor(_RESHAPE_STACK, np.array([1, 12, *half], np.int64))
+    for classes, _, _ in _HEADS:  # the first of the 80 classes is person
+        for name in nodes[classes].input[1:]:
+            set_tensor(name, np.ascontiguousarray(numpy_helper.to_array(tensors[name])[:1]))
+    _keep_ancestors(graph, nodes, heads)
+    for axis, size in ((2, height), (3, width)):
+        graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
+    del graph.output[:]
+    for name in heads:
+        graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    del graph.value_info[:]
+    return bytes(model.SerializeToString())
+
+
+def _keep_ancestors(
+    graph: onnx.GraphProto, nodes: dict[str, onnx.NodeProto], outputs: list[str]
+) -> None:
+    """Drop every node that no output depends on."""
+    wanted: set[str] = set()
+    pending = list(outputs)
+    while pending:
+        name = pending.pop()
+        if name in nodes and name not in wanted:
+            wanted.add(name)
+            pending.extend(nodes[name].input)
+    kept = [node for node in graph.node if wanted.intersection(node.output)]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def decode(heads: list[np.ndarray], threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return boxes (n, 4) as x, y, w, h in input pixels, and scores (n,), above the threshold.
+
+    centre = (xy + cell) * stride, size = exp(wh) * stride, score = sigmoid(class) *
+    sigmoid(objectness); only cells above the threshold are computed.
+    """
+    boxes, scores = [], []
+    for stride, index in zip(STRIDES, range(0, 9, 3), strict=True):
+        classes, box, objectness = (head[0] for head in heads[index : index + 3])
+        score = 1 / ((1 + np.exp(-classes[0])) * (1 + np.exp(-objectness[0])))
+        rows, columns = np.nonzero(score > threshold)
+        centre = (box[:2, rows, columns].T + np.stack([columns, rows], 1)) * stride
+        size = np.exp(np.minimum(box[2:, rows, columns].T, 10)) * stride
+        boxes.append(np.concatenate([centre - size / 2, size], axis=1))
+        scores.append(score[rows, columns])
+    return np.concatenate(boxes), np.concatenate(scores)
+
+
+def _select(
+    boxes: np.ndarray, scores: np.ndarray, shape: tuple[int, ...], options: DetectorOptions
+) -> Persons:
+    """Suppress double boxes, cut them at the image's border, keep what the options ask for."""
+    kept = np.asarray(
+        cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), options.score_threshold, NMS_IOU),
+        dtype=int,
+    ).ravel()
+    limit = np.array([shape[1], shape[0]])
+    corner = np.clip(boxes[kept, :2], 0, limit)
+    size = np.clip(boxes[kept, :2] + boxes[kept, 2:], 0, limit) - corner
+    tall = (size[:, 1] >= max(options.min_height_px, 1)) & (size[:, 0] >= 1)
+    people = Persons(np.concatenate([corner, size], axis=1)[tall], scores[kept][tall])
+    return people[: options.max_people]

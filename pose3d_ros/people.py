@@ -1,0 +1,157 @@
+"""What the stages hand on: everybody of one image, as frozen dataclasses of arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pose3d_ros.skeletons import Skeleton
+
+
+def _floats(values: object, *shape: int) -> np.ndarray:
+    """Return `values` as a float array of `shape` (-1 = any); ValueError when it is another."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0 and 0 not in array.shape:
+        array = array.reshape([max(n, 0) for n in shape])
+    wrong = array.ndim != len(shape) or any(
+        wanted not in (-1, found) for wanted, found in zip(shape, array.shape, strict=False)
+    )
+    if wrong:
+        raise ValueError(f'an array of shape {array.shape} where {shape} is needed')
+    return array
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """2D keypoints of n people.
+
+    :param skeleton: the joint set, k joints.
+    :param xy: (n, k, 2) pixels of the original image.
+    :param scores: (n, k) certainty, 0..1.
+    """
+
+    skeleton: Skeleton
+    xy: np.ndarray
+    scores: np.ndarray
+
+    def __post_init__(self) -> None:
+        k = len(self.skeleton)
+        object.__setattr__(self, 'xy', _floats(self.xy, -1, k, 2))
+        object.__setattr__(self, 'scores', _floats(self.scores, len(self.xy), k))
+
+    def __getitem__(self, rows: np.ndarray | Sequence[int] | slice) -> 'Keypoints':
+        return Keypoints(self.skeleton, self.xy[rows], self.scores[rows])
+
+
+@dataclass(frozen=True)
+class Persons:
+    """The n people of one image.
+
+    :param boxes: (n, 4) x, y of the top-left corner, width, height; pixels of the original image.
+    :param scores: (n,) certainty of the detection, 0..1.
+    :param ids: n strings, '' = not tracked.
+    :param roots: (n, 3) pelvis, metres, optical frame (x right, y down, z forward); NaN = unknown.
+    :param root_depth_stddev_m: (n,) standard deviation of roots[:, 2], metres; 0 = unknown.
+    :param keypoints: 2D keypoints of the same n people, or None.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    ids: tuple[str, ...] = ()
+    roots: np.ndarray = field(default=None)  # type: ignore[assignment]
+    root_depth_stddev_m: np.ndarray = field(default=None)  # type: ignore[assignment]
+    keypoints: Keypoints | None = None
+
+    def __post_init__(self) -> None:
+        boxes = _floats(self.boxes, -1, 4)
+        n = len(boxes)
+        roots = np.full((n, 3), np.nan) if self.roots is None else self.roots
+        stddev = np.zeros(n) if self.root_depth_stddev_m is None else self.root_depth_stddev_m
+        object.__setattr__(self, 'boxes', boxes)
+        object.__setattr__(self, 'scores', _floats(self.scores, n))
+        object.__setattr__(self, 'ids', tuple(self.ids) or ('',) * n)
+        object.__setattr__(self, 'roots', _floats(roots, n, 3))
+        object.__setattr__(self, 'root_depth_stddev_m', _floats(stddev, n))
+        if len(self.ids) != n or (self.keypoints is not None and len(self.keypoints.xy) != n):
+            raise ValueError(f'{n} boxes, but not as many ids or keypoints')
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, rows: np.ndarray | Sequence[int] | slice) -> 'Persons':
+        """Return some of the people, by indices or a slice, in that order."""
+        indices = np.arange(len(self))[rows]
+        return Persons(
+            self.boxes[indices],
+            self.scores[indices],
+            tuple(self.ids[i] for i in indices),
+            self.roots[indices],
+            self.root_depth_stddev_m[indices],
+            None if self.keypoints is None else self.keypoints[indices],
+        )
+
+    @property
+    def has_root(self) -> np.ndarray:
+        """Return (n,) bool: whose root is known."""
+        return np.isfinite(self.roots).all(axis=1)
+
+    def with_ids(self, ids: Sequence[str]) -> 'Persons':
+        """Return the same people under other ids."""
+        return replace(self, ids=tuple(ids))
+
+    def with_roots(
+        self, roots: np.ndarray, stddev_m: np.ndarray, keypoints: Keypoints | None
+    ) -> 'Persons':
+        """Return the same people with their roots, and the keypoints they were found from."""
+        return replace(self, roots=roots, root_depth_stddev_m=stddev_m, keypoints=keypoints)
+
+    @classmethod
+    def none(cls) -> 'Persons':
+        """Return nobody."""
+        return cls(np.zeros((0, 4)), np.zeros(0))
+
+
+@dataclass(frozen=True)
+class Poses:
+    """The absolute 3D poses of the n people of one image.
+
+    :param skeleton: the joint set, j joints.
+    :param joints: (n, j, 3) metres, optical frame (x right, y down, z forward).
+    :param joint_scores: (n, j) certainty, 0..1; low = hidden or outside the image.
+    :param roots: (n, 3) pelvis, metres, optical frame.
+    :param root_depth_stddev_m: (n,) standard deviation of roots[:, 2], metres; 0 = unknown.
+    :param scores: (n,) certainty that this is a person, 0..1.
+    :param ids: n strings, '' = not tracked.
+    """
+
+    skeleton: Skeleton
+    joints: np.ndarray
+    joint_scores: np.ndarray
+    roots: np.ndarray
+    root_depth_stddev_m: np.ndarray
+    scores: np.ndarray
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        j = len(self.skeleton)
+        joints = _floats(self.joints, -1, j, 3)
+        n = len(joints)
+        object.__setattr__(self, 'joints', joints)
+        object.__setattr__(self, 'joint_scores', _floats(self.joint_scores, n, j))
+        object.__setattr__(self, 'roots', _floats(self.roots, n, 3))
+        object.__setattr__(self, 'root_depth_stddev_m', _floats(self.root_depth_stddev_m, n))
+        object.__setattr__(self, 'scores', _floats(self.scores, n))
+        object.__setattr__(self, 'ids', tuple(self.ids))
+        if len(self.ids) != n:
+            raise ValueError(f'{n} poses, but {len(self.ids)} ids')
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    @classmethod
+    def none(cls, skeleton: Skeleton) -> 'Poses':
+        """Return nobody."""
+        j, nothing = len(skeleton), np.zeros(0)
+        return cls(
+            skeleton, np.zeros((0, j, 3)), np.zeros((0, j)), np.zeros((0, 3)), nothing, nothing, ()
+        )
