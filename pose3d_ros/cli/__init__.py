@@ -1,0 +1,31 @@
+"""The command `pose3d`: the offline jobs, one sub-command a file."""
+
+import argparse
+import importlib
+import sys
+
+#: sub-command -> module, imported only when it is asked for
+COMMANDS = {
+    'fetch': 'get the weight files and clips that the package uses',
+    'video': 'people of a video, image folder or webcam as JSON and pictures',
+    'demo': 'run the whole graph on a clip and leave a bag, a video and pictures',
+    'benchmark': 'measure accuracy and speed',
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the sub-command that the command line names; return the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog='pose3d', description=__doc__)
+    subparsers = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    for name, text in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=text, description=text)
+        if name in given[:1]:
+            importlib.import_module(f'pose3d_ros.cli.{name}').add_arguments(subparser)
+    parsed = parser.parse_args(given)
+    module = importlib.import_module(f'pose3d_ros.cli.{parsed.command}')
+    return int(module.run(parsed))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The ROS 2 nodes: topics, parameters, threads. No mathematics."""

@@ -1,0 +1,84 @@
+"""detector: images to the boxes of people."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.models.yolox import DetectorOptions
+from pose3d_ros.msg import PersonArray
+from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, image_input, stamp_ns
+from pose3d_ros.nodes.messages import persons_to_message
+from pose3d_ros.nodes.parameters import Param, runtime_options, value_of, weights_dir
+from pose3d_ros.nodes.stage import Stage, run
+from pose3d_ros.people import Persons
+from pose3d_ros.stages import DETECTORS
+from pose3d_ros.tracking import Tracker
+
+PARAMETERS = (
+    Param('model', 'yolox', 'the detector', choices=tuple(DETECTORS)),
+    Param(
+        'input_long_side',
+        736,
+        "longer side of the network's input in pixels, a multiple of 32; the shorter follows the "
+        "image's aspect. Larger finds people farther away and takes longer",
+        128,
+        4096,
+        fixed=False,
+    ),
+    Param(
+        'score_threshold', 0.4, 'certainty from which on a person is kept', 0.01, 1.0, fixed=False
+    ),
+    Param('max_people', 32, 'people kept per image, the most certain', 1, 1000, fixed=False),
+    Param('min_height_px', 0.0, 'people of fewer pixels are dropped', 0.0, 1e5, fixed=False),
+    Param('track', True, 'give ids that last from frame to frame'),
+)
+
+
+class DetectorNode(Stage):
+    """Image -> PersonArray on `detections`: boxes, scores, ids."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__('detector', PARAMETERS, **options)
+        load = DETECTORS[value_of(self, 'model')]
+        self._detector = load(weights_dir(self), runtime_options(self))
+        self._tracker = Tracker() if value_of(self, 'track') else None
+        self._last_stamp_ns = 0
+        self._publisher = self.create_publisher(PersonArray, 'detections', RESULT_QOS)
+        self._images = image_input(self, self.submit)
+        self.start()
+
+    def process(self, frame: Frame, given: None) -> Persons:
+        """Find, track and publish the people of an image."""
+        persons = self._detector(frame.image, self._options())
+        if self._tracker is not None:
+            persons = self._tracked(self._tracker, persons, stamp_ns(frame.header))
+        self._publisher.publish(persons_to_message(persons, frame.header))
+        return persons
+
+    def networks(self) -> Sequence[Network]:
+        """Return the detector's network."""
+        return self._detector.networks
+
+    def _options(self) -> DetectorOptions:
+        return DetectorOptions(
+            value_of(self, 'input_long_side'),
+            value_of(self, 'score_threshold'),
+            value_of(self, 'max_people'),
+            value_of(self, 'min_height_px'),
+        )
+
+    def _tracked(self, tracker: Tracker, persons: Persons, stamp: int) -> Persons:
+        if stamp < self._last_stamp_ns:
+            self.get_logger().info('time jumped back: tracks start anew')
+            tracker.reset()
+        self._last_stamp_ns = stamp
+        return tracker.update(persons, stamp / 1e9)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the detector node."""
+    run(lambda: [DetectorNode()], args)
+
+
+if __name__ == '__main__':
+    main()

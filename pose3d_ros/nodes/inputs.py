@@ -1,0 +1,211 @@
+"""Inputs of a stage: images, the camera, and a word when one of them does not come."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.nodes.messages import (
+    MessageError,
+    camera_from_info,
+    image_from_compressed,
+    image_from_message,
+)
+from pose3d_ros.nodes.parameters import value_of
+
+#: Depth 1: the middleware keeps the newest, never a queue.
+SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+#: Small results: reliable, so that recorders lose nothing.
+RESULT_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+
+_WARN_EVERY_CHECKS = 24  # checks come twice per `warn_after_s`: the warning again once a minute
+
+
+class Unusable(Exception):
+    """An input that no result can come from; the message says why. Counted, logged, skipped."""
+
+
+def stamp_ns(header: Header) -> int:
+    """Return the stamp of a header in nanoseconds."""
+    return int(Time.from_msg(header.stamp).nanoseconds)
+
+
+@dataclass(eq=False)
+class Frame:
+    """One image message, decoded once, on first use, by whichever stage needs it first."""
+
+    message: Image | CompressedImage
+    _image: np.ndarray | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def header(self) -> Header:
+        """Return the message's header, which every result carries unchanged."""
+        return self.message.header
+
+    @property
+    def image(self) -> np.ndarray:
+        """Return the pixels (h, w, 3) uint8 BGR, not to be written to.
+
+        :raises Unusable: the message cannot be decoded.
+        """
+        with self._lock:
+            if self._image is None:
+                compressed = isinstance(self.message, CompressedImage)
+                decode = image_from_compressed if compressed else image_from_message
+                try:
+                    self._image = decode(self.message)
+                except MessageError as error:
+                    raise Unusable(str(error)) from error
+            return self._image
+
+
+class Input:
+    """A subscription that notices silence.
+
+    :param what: what comes here, for the warning.
+    :param callback: takes the messages.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        what: str,
+        message_type: type,
+        topic: str,
+        qos: QoSProfile,
+        callback: Callable[[Any], None],
+    ) -> None:
+        self._node, self._what, self._type, self._qos = node, what, message_type, qos
+        self._callback = callback
+        self._silent_checks = 0
+        self.subscription = node.create_subscription(
+            message_type,
+            topic,
+            self._take,
+            qos,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        node.create_timer(value_of(node, 'warn_after_s') / 2, self._warn_if_silent)
+
+    def _take(self, message: object) -> None:
+        self._silent_checks = 0
+        self._callback(message)
+
+    def _warn_if_silent(self) -> None:
+        # the first check after a message comes too soon to be a silence of the whole period
+        self._silent_checks += 1
+        if self._silent_checks % _WARN_EVERY_CHECKS == 2:
+            self._node.get_logger().warning(self.silence())
+
+    def silence(self) -> str:
+        """Return why nothing may come: who publishes, with which QoS, and what looks alike."""
+        topic = self.subscription.topic_name
+        seconds = value_of(self._node, 'warn_after_s')
+        text = f'no {self._what} on {topic} for {seconds:g} s: '
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        if publishers:
+            offered = ', '.join(
+                f'{p.node_namespace.rstrip("/")}/{p.node_name} ({p.qos_profile.reliability.name})'
+                for p in publishers
+            )
+            return (
+                f'{text}{len(publishers)} publisher(s): {offered}; asked for '
+                f'{self._qos.reliability.name}. Is the publisher idle, or are its messages larger '
+                'than its transport takes (README, "Large images")?'
+            )
+        name = self._type.__module__.split('.')[0] + '/msg/' + self._type.__name__
+        alike = [t for t, types in self._node.get_topic_names_and_types() if name in types]
+        others = ', '.join(t for t in alike if self._node.count_publishers(t)) or 'none'
+        return f'{text}nobody publishes it. Topics with {name}: {others}. Remap the topic?'
+
+
+def image_input(node: Node, callback: Callable[[Frame], None]) -> Input:
+    """Subscribe to the image topic in the transport that the parameter asks for."""
+    topic = image_topic(node)
+    compressed = value_of(node, 'image_transport') == 'compressed'
+    message_type = CompressedImage if compressed else Image
+    return Input(
+        node, 'image', message_type, topic, SENSOR_QOS, lambda message: callback(Frame(message))
+    )
+
+
+def image_topic(node: Node) -> str:
+    """Return the name of the image topic after remapping."""
+    topic = str(node.resolve_topic_name('image_raw'))
+    return topic + '/compressed' if value_of(node, 'image_transport') == 'compressed' else topic
+
+
+class CameraInput:
+    """The newest camera_info, and whether it is the camera of an image."""
+
+    def __init__(self, node: Node) -> None:
+        choice = value_of(node, 'rectified')
+        self._rectified = (
+            'rect' in image_topic(node).rsplit('/', 2)[-1] + image_topic(node).rsplit('/', 2)[-2]
+            if choice == 'auto'
+            else choice == 'true'
+        )
+        self._info: CameraInfo | None = None
+        self._camera: Camera | None = None
+        self._fault = ''
+        self.input = Input(
+            node, 'camera_info', CameraInfo, 'camera_info', qos_profile_sensor_data, self._take
+        )
+
+    def _take(self, info: CameraInfo) -> None:
+        if self._info is not None and _same_camera(info, self._info):
+            self._info = info
+            return
+        self._info, self._camera, self._fault = info, None, ''
+        try:
+            self._camera = camera_from_info(info, self._rectified)
+        except CameraError as error:
+            self._fault = str(error)
+
+    def camera_of(self, frame: Frame) -> Camera:
+        """Return the camera that took an image.
+
+        :raises Unusable: no camera_info yet, not calibrated, or of another size or frame.
+        """
+        topic = self.input.subscription.topic_name
+        info, camera = self._info, self._camera
+        if info is None:
+            raise Unusable(f'no camera_info on {topic} yet')
+        if camera is None:
+            raise Unusable(f'camera_info on {topic} cannot be used: {self._fault}')
+        height, width = frame.image.shape[:2]
+        if (camera.width, camera.height) != (width, height):
+            raise Unusable(
+                f'camera_info on {topic} is for {camera.width} x {camera.height} pixels, but the '
+                f'image has {width} x {height}: are they of the same camera?'
+            )
+        ours, theirs = frame.header.frame_id, info.header.frame_id
+        if ours and theirs and ours != theirs:
+            raise Unusable(
+                f"camera_info on {topic} is in frame '{theirs}', but the image in '{ours}': are "
+                'they of the same camera?'
+            )
+        return camera
+
+
+def _same_camera(a: CameraInfo, b: CameraInfo) -> bool:
+    """Return whether two messages differ in nothing but the stamp."""
+    return (
+        (a.width, a.height, a.distortion_model, a.header.frame_id)
+        == (b.width, b.height, b.distortion_model, b.header.frame_id)
+        and np.array_equal(a.k, b.k)
+        and np.array_equal(a.p, b.p)
+        and np.array_equal(a.d, b.d)
+        and a.roi == b.roi
+        and (a.binning_x, a.binning_y) == (b.binning_x, b.binning_y)
+    )

@@ -1,0 +1,27 @@
+"""pipeline: detector, rootnet and posenet in one process that decodes each image once."""
+
+from collections.abc import Sequence
+
+from pose3d_ros.nodes.detector import DetectorNode
+from pose3d_ros.nodes.posenet import PoseNetNode
+from pose3d_ros.nodes.rootnet import RootNetNode
+from pose3d_ros.nodes.stage import Stage, run
+
+
+def make_pipeline() -> Sequence[Stage]:
+    """Return the three nodes, each handing its frames and results to the next."""
+    rootnet = RootNetNode(joined=True)
+    posenet = PoseNetNode(joined=True, camera=rootnet.camera)
+    rootnet.downstream = posenet
+    detector = DetectorNode()  # last: images come in only once all is ready
+    detector.downstream = rootnet
+    return detector, rootnet, posenet
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the three nodes in one process."""
+    run(make_pipeline, args)
+
+
+if __name__ == '__main__':
+    main()

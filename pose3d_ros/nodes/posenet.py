@@ -1,0 +1,81 @@
+"""posenet: pelvises of people to all their joints in metres, and pictures of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sensor_msgs.msg import Image
+from visualization_msgs.msg import MarkerArray
+
+from pose3d_ros.camera import Camera
+from pose3d_ros.drawing import draw_overlay
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.msg import PersonArray, Pose3DArray
+from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, CameraInput, Frame
+from pose3d_ros.nodes.joining import JoiningStage
+from pose3d_ros.nodes.markers import MarkerMaker
+from pose3d_ros.nodes.messages import image_to_message, persons_from_message, poses_to_message
+from pose3d_ros.nodes.parameters import CAMERA, Param, runtime_options, value_of, weights_dir
+from pose3d_ros.nodes.stage import run
+from pose3d_ros.people import Persons, Poses
+from pose3d_ros.stages import POSENETS
+
+PARAMETERS = (
+    *CAMERA,
+    Param('model', 'blazepose', 'the pose network', choices=tuple(POSENETS)),
+    Param(
+        'overlay',
+        True,
+        'publish `overlay`, the image with the skeletons drawn in, while somebody subscribes',
+        fixed=False,
+    ),
+)
+
+
+class PoseNetNode(JoiningStage):
+    """Image, camera_info, roots -> Pose3DArray on `poses`, `markers`, `overlay`.
+
+    :param joined: people are handed over by the rootnet in the same process.
+    :param camera: the rootnet's camera in the same process; None = subscribe.
+    """
+
+    def __init__(
+        self, joined: bool = False, camera: CameraInput | None = None, **options: Any
+    ) -> None:
+        super().__init__('posenet', PARAMETERS, 'roots', joined, camera, **options)
+        load = POSENETS[value_of(self, 'model')]
+        self._posenet = load(weights_dir(self), runtime_options(self))
+        self._poses = self.create_publisher(Pose3DArray, 'poses', RESULT_QOS)
+        self._markers = self.create_publisher(MarkerArray, 'markers', RESULT_QOS)
+        self._overlay = self.create_publisher(Image, 'overlay', SENSOR_QOS)
+        self._make_markers = MarkerMaker()
+        self.start()
+
+    def process(self, frame: Frame, given: Persons | PersonArray) -> Poses:
+        """Estimate and publish the poses of an image's people."""
+        persons = given if isinstance(given, Persons) else persons_from_message(given)
+        camera = self.camera.camera_of(frame)
+        poses = self._posenet(frame.image, persons, camera)
+        self._poses.publish(poses_to_message(poses, frame.header))
+        self._draw(frame, camera, persons, poses)
+        return poses
+
+    def networks(self) -> Sequence[Network]:
+        """Return the posenet's networks."""
+        return self._posenet.networks
+
+    def _draw(self, frame: Frame, camera: Camera, persons: Persons, poses: Poses) -> None:
+        """Publish markers and overlay, each only while somebody looks."""
+        if self._markers.get_subscription_count():
+            self._markers.publish(self._make_markers(poses, frame.header))
+        if value_of(self, 'overlay') and self._overlay.get_subscription_count():
+            picture = draw_overlay(frame.image, camera, poses, persons)
+            self._overlay.publish(image_to_message(picture, frame.header))
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the posenet node."""
+    run(lambda: [PoseNetNode()], args)
+
+
+if __name__ == '__main__':
+    main()

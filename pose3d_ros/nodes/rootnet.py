@@ -1,0 +1,65 @@
+"""rootnet: boxes of people to pelvises in metres."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pose3d_ros.models.body_size import BodySize
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.msg import PersonArray
+from pose3d_ros.nodes.inputs import RESULT_QOS, Frame
+from pose3d_ros.nodes.joining import JoiningStage
+from pose3d_ros.nodes.messages import persons_from_message, persons_to_message
+from pose3d_ros.nodes.parameters import CAMERA, Param, runtime_options, value_of, weights_dir
+from pose3d_ros.nodes.stage import run
+from pose3d_ros.people import Persons
+from pose3d_ros.stages import ROOTNETS
+
+PARAMETERS = (
+    *CAMERA,
+    Param('model', 'keypoints', 'the root estimate', choices=tuple(ROOTNETS)),
+    Param('person_height_m', 1.70, 'mean stature of people, metres', 0.3, 2.5, fixed=False),
+    Param(
+        'person_height_stddev_m',
+        0.09,
+        'its standard deviation, metres: part of every depth uncertainty',
+        0.0,
+        1.0,
+        fixed=False,
+    ),
+)
+
+
+class RootNetNode(JoiningStage):
+    """Image, camera_info, detections -> PersonArray on `roots`.
+
+    :param joined: people are handed over by the detector in the same process.
+    """
+
+    def __init__(self, joined: bool = False, **options: Any) -> None:
+        super().__init__('rootnet', PARAMETERS, 'detections', joined, None, **options)
+        load = ROOTNETS[value_of(self, 'model')]
+        self._rootnet = load(weights_dir(self), runtime_options(self))
+        self._publisher = self.create_publisher(PersonArray, 'roots', RESULT_QOS)
+        self.start()
+
+    def process(self, frame: Frame, given: Persons | PersonArray) -> Persons:
+        """Estimate and publish the roots of an image's people."""
+        persons = given if isinstance(given, Persons) else persons_from_message(given)
+        camera = self.camera.camera_of(frame)
+        body = BodySize(value_of(self, 'person_height_m'), value_of(self, 'person_height_stddev_m'))
+        persons = self._rootnet(frame.image, persons, camera, body)
+        self._publisher.publish(persons_to_message(persons, frame.header))
+        return persons
+
+    def networks(self) -> Sequence[Network]:
+        """Return the rootnet's networks."""
+        return self._rootnet.networks
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the rootnet node."""
+    run(lambda: [RootNetNode()], args)
+
+
+if __name__ == '__main__':
+    main()

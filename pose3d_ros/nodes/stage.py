@@ -1,0 +1,191 @@
+"""What the three stages share: one worker, the newest frame, the count of everything else."""
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+from pose3d_ros.camera import CameraError
+from pose3d_ros.models.runtime import Network, RuntimeUnavailable
+from pose3d_ros.nodes.accounting import Accounting
+from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Unusable, stamp_ns
+from pose3d_ros.nodes.messages import MessageError
+from pose3d_ros.nodes.parameters import STAGE, Param, ParameterError, declare, value_of
+from pose3d_ros.transport import prepare_process
+from pose3d_ros.weights import WeightsError
+
+_LOG_EVERY_S = 5.0
+
+#: What a user can cause at the start; said in one line, without a traceback.
+START_ERRORS = (WeightsError, RuntimeUnavailable, ParameterError, CameraError)
+
+
+class Stage(Node):
+    """A node with one worker thread that takes the newest job and publishes its result.
+
+    A job is a frame and what the stage before made of it. A subclass subscribes, calls `submit`
+    for each job, and implements `process`, which returns what the next stage gets.
+
+    :param name: node name.
+    :param parameters: the subclass's own, besides those of every stage.
+    """
+
+    def __init__(self, name: str, parameters: Sequence[Param], **options: Any) -> None:
+        super().__init__(name, **options)
+        declare(self, (*STAGE, *parameters))
+        self.accounting = Accounting()
+        #: The next stage in the same process, which gets results directly.
+        self.downstream: Stage | None = None
+        self._waiting: tuple[Frame, Any] | None = None
+        self._changed = threading.Condition()
+        self._closed = False
+        self._worker = threading.Thread(target=self._work, name=name, daemon=True)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', RESULT_QOS)
+        self.create_timer(1.0, self._publish_diagnostics)
+
+    def start(self) -> None:
+        """Start the worker; called once everything it uses is there."""
+        self._worker.start()
+        models = ', '.join(sorted({n.precision for n in self.networks()})) or value_of(
+            self, 'precision'
+        )
+        self.get_logger().info(
+            f'ready: {value_of(self, "model")} on {value_of(self, "device")} ({models})'
+        )
+
+    def submit(self, frame: Frame, given: Any = None) -> None:
+        """Hand a job to the worker; the one that still waits is dropped for it."""
+        self.accounting.count('received')
+        with self._changed:
+            dropped, self._waiting = self._waiting is not None, (frame, given)
+            self._changed.notify_all()
+        if dropped:
+            self.accounting.count('dropped')
+            self._say_dropped()
+
+    def process(self, frame: Frame, given: Any) -> Any:
+        """Do the stage's work on a job, publish it, and return what the next stage needs.
+
+        :raises Unusable: nothing can come of this job.
+        """
+        raise NotImplementedError
+
+    def networks(self) -> Sequence[Network]:
+        """Return the networks that the stage runs, for their time."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Stop the worker after the job in hand."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._worker.is_alive():
+            self._worker.join(timeout=10.0)
+
+    def has_room(self) -> bool:
+        """Return whether no job waits here: one may be in work."""
+        return self._waiting is None
+
+    def _work(self) -> None:
+        while (job := self._next_job()) is not None:
+            try:
+                self._run(*job)
+            except (Unusable, MessageError, CameraError) as reason:
+                self.accounting.count('skipped')
+                self._log(self.get_logger().warning, f'frame skipped: {reason}')
+            except Exception:  # the node outlives any frame; what went wrong is said and counted
+                if not rclpy.ok():
+                    return
+                self.accounting.count('failed')
+                self._log(self.get_logger().error, f'frame failed:\n{traceback.format_exc()}')
+
+    def _next_job(self) -> tuple[Frame, Any] | None:
+        """Wait for a job, and for room behind us: work on a frame is never begun to be dropped."""
+        while True:
+            if self.downstream is not None:
+                self.downstream.wait_for_room(self)
+            with self._changed:
+                if self._closed:
+                    return None
+                if self._waiting is not None:
+                    job, self._waiting = self._waiting, None
+                    self._changed.notify_all()
+                    return job
+                self._changed.wait()
+
+    def wait_for_room(self, upstream: 'Stage') -> None:
+        """Wait until no job waits here, or either stage closes."""
+        with self._changed:
+            while self._waiting is not None and not self._closed and not upstream._closed:
+                self._changed.wait(timeout=0.5)
+
+    def _run(self, frame: Frame, given: Any) -> None:
+        start, busy = perf_counter(), self._network_s()
+        result = self.process(frame, given)
+        end = perf_counter()
+        age_ms = (self.get_clock().now().nanoseconds - stamp_ns(frame.header)) / 1e6
+        network_ms = (self._network_s() - busy) * 1e3
+        self.accounting.frame_done(end, (end - start) * 1e3, network_ms, age_ms)
+        if self.downstream is not None:
+            self.downstream.submit(frame, result)
+
+    def _network_s(self) -> float:
+        return sum(network.busy_s for network in self.networks())
+
+    def _say_dropped(self) -> None:
+        a = self.accounting
+        self._log(
+            self.get_logger().info,
+            f'{a.dropped} of {a.received} frames dropped for newer ones so far',
+        )
+
+    def _log(self, log: Callable[..., bool], text: str) -> None:
+        log(text, throttle_duration_sec=_LOG_EVERY_S)
+
+    def _publish_diagnostics(self) -> None:
+        values = self.accounting.summary()
+        texts = {key: f'{value:.6g}' for key, value in values.items()}
+        texts['model'] = value_of(self, 'model')
+        texts['precision'] = ','.join(n.precision for n in self.networks())
+        status = DiagnosticStatus(
+            level=DiagnosticStatus.OK,
+            name=f'{self.get_fully_qualified_name().lstrip("/")}: frames',
+            message=f'{values.get("rate_hz", 0.0):.1f} Hz, {values["dropped"]:.0f} dropped',
+            hardware_id=value_of(self, 'device'),
+            values=[KeyValue(key=key, value=text) for key, text in texts.items()],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = None) -> None:
+    """Be a process of stages: start ROS, spin until told to stop, exit 1 when it cannot start."""
+    prepare_process()
+    rclpy.init(args=args)
+    stages: Sequence[Stage] = ()
+    status = 0
+    try:
+        stages = make_stages()
+        executor = SingleThreadedExecutor()
+        for stage in stages:
+            executor.add_node(stage)
+        executor.spin()
+    except START_ERRORS as error:
+        print(f'error: {error}', file=sys.stderr)
+        status = 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass  # asked to stop
+    finally:
+        for stage in stages:
+            stage.close()
+            stage.destroy_node()
+        rclpy.try_shutdown()
+    sys.exit(status)
