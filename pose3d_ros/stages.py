@@ -32,7 +32,9 @@ class Detector(Protocol):
 class RootNet(Protocol):
     """RootNet: people to people with a pelvis in metres."""
 
-    networks: tuple[Network, ...]
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Return the networks it runs."""
 
     def __call__(
         self, image: np.ndarray, persons: Persons, camera: Camera, body: BodySize
@@ -44,7 +46,10 @@ class PoseNet(Protocol):
     """PoseNet: people with roots to joints in metres."""
 
     skeleton: Skeleton
-    networks: tuple[Network, ...]
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Return the networks it runs."""
 
     def __call__(self, image: np.ndarray, persons: Persons, camera: Camera) -> Poses:
         """Return the poses of the people, in their order."""

@@ -1,0 +1,92 @@
+"""Fixtures of all tests: a ROS domain of their own, and a graph to publish into."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+# Before anything starts ROS: another run, or a robot on the same network, must not be heard.
+os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+os.environ.setdefault('ROS_LOG_DIR', '/tmp/pose3d_ros_test_logs')
+os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
+
+
+class Graph:
+    """Nodes under test in this process, and a node to talk to them over real topics."""
+
+    def __init__(self) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.node import Node
+
+        from pose3d_ros.transport import prepare_process
+
+        prepare_process()
+        rclpy.init()
+        self.node = Node('tester')
+        self._stages: list[Any] = []
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        from rclpy.executors import ExternalShutdownException
+
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass  # the test is over
+
+    def add(self, *stages: Any) -> None:
+        """Spin nodes too, until the test ends."""
+        for stage in stages:
+            self._stages.append(stage)
+            self._executor.add_node(stage)
+
+    def collect(self, message_type: type, topic: str) -> list[Any]:
+        """Return a list that fills with the messages of a topic."""
+        from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS
+
+        messages: list[Any] = []
+        qos = SENSOR_QOS if topic == 'overlay' else RESULT_QOS
+        self.node.create_subscription(message_type, topic, messages.append, qos)
+        return messages
+
+    def publisher(self, message_type: type, topic: str) -> Any:
+        """Return a reliable publisher that has found its subscribers."""
+        from rclpy.qos import QoSProfile
+
+        publisher = self.node.create_publisher(message_type, topic, QoSProfile(depth=5))
+        self.wait(lambda: publisher.get_subscription_count() > 0, f'a subscriber of {topic}')
+        return publisher
+
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+        """Wait until a condition holds; fail with `what` when it does not in time."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f'waited {seconds} s in vain for {what}'
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        """Stop the nodes and ROS."""
+        import rclpy
+
+        for stage in self._stages:
+            stage.close()
+        rclpy.try_shutdown()
+        self._thread.join(timeout=5)
+        for stage in self._stages:
+            stage.destroy_node()
+        self.node.destroy_node()
+
+
+@pytest.fixture
+def graph() -> Iterator[Graph]:
+    """Return a running ROS graph with nobody in it but the tester."""
+    graph = Graph()
+    yield graph
+    graph.close()
