@@ -1,5 +1,6 @@
 """Fixtures of all tests: a ROS domain of their own, and a graph to publish into."""
 
+import contextlib
 import os
 import threading
 import time
@@ -36,10 +37,8 @@ class Graph:
     def _spin(self) -> None:
         from rclpy.executors import ExternalShutdownException
 
-        try:
+        with contextlib.suppress(ExternalShutdownException):  # the test is over
             self._executor.spin()
-        except ExternalShutdownException:
-            pass  # the test is over
 
     def add(self, *stages: Any) -> None:
         """Spin nodes too, until the test ends."""

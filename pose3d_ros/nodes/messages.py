@@ -100,8 +100,7 @@ def image_from_compressed(message: CompressedImage) -> np.ndarray:
             image = None
     if image is None:
         raise MessageError(
-            f"compressed image of format '{message.format}' cannot be decoded "
-            f'({data.size} bytes)'
+            f"compressed image of format '{message.format}' cannot be decoded ({data.size} bytes)"
         )
     return np.asarray(image)
 

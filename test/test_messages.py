@@ -1,0 +1,231 @@
+"""Messages to arrays and back."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.nodes.messages import (
+    MessageError,
+    bytes_of,
+    camera_from_info,
+    camera_to_info,
+    image_from_message,
+    image_to_message,
+    persons_from_message,
+    persons_to_message,
+    poses_from_message,
+    poses_to_message,
+)
+from pose3d_ros.people import Keypoints, Persons, Poses
+from pose3d_ros.skeletons import BLAZEPOSE, HALPE26, Skeleton
+
+HEADER = Header(frame_id='camera')
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """Return a small BGR image with three different channels."""
+    rng = np.random.default_rng(3)
+    return np.ascontiguousarray(rng.integers(0, 256, (6, 10, 3), dtype=np.uint8))
+
+
+def as_message(pixels: np.ndarray, encoding: str, padding: int = 0, **fields: Any) -> Image:
+    """Return an image message with `padding` bytes behind each row."""
+    rows = pixels.reshape(len(pixels), -1).view(np.uint8)
+    padded = np.pad(rows, ((0, 0), (0, padding)))
+    message = Image(
+        height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=padded.shape[1]
+    )
+    message.data = bytes_of(padded)
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
+
+
+@pytest.mark.parametrize('padding', [0, 7])
+def test_bgr8_is_a_view_that_respects_the_step(picture: np.ndarray, padding: int) -> None:
+    assert np.array_equal(image_from_message(as_message(picture, 'bgr8', padding)), picture)
+    assert np.array_equal(image_from_message(image_to_message(picture, HEADER)), picture)
+
+
+def test_other_encodings_become_bgr(picture: np.ndarray) -> None:
+    grey = np.ascontiguousarray(picture[..., 0])
+    as_grey = np.repeat(grey[..., None], 3, axis=2)
+    alpha = np.dstack([picture, grey])
+    cases: dict[str, tuple[np.ndarray, np.ndarray]] = {
+        'rgb8': (picture[..., ::-1], picture),
+        'bgra8': (alpha, picture),
+        'rgba8': (alpha[..., [2, 1, 0, 3]], picture),
+        'mono8': (grey, as_grey),
+        'mono16': (grey.astype('<u2') * 257, as_grey),
+        'rgb16': (picture[..., ::-1].astype('<u2') * 257, picture),
+    }
+    for encoding, (sent, expected) in cases.items():
+        message = as_message(np.ascontiguousarray(sent), encoding, padding=4)
+        assert np.array_equal(image_from_message(message), expected), encoding
+
+
+def test_big_endian_16_bit(picture: np.ndarray) -> None:
+    sent = (picture.astype(np.uint16) * 256).astype('>u2')
+    assert np.array_equal(image_from_message(as_message(sent, 'bgr16', is_bigendian=1)), picture)
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'first_row'), [('bayer_rggb8', 'rg'), ('bayer_bggr8', 'bg'),
+                                ('bayer_gbrg8', 'gb'), ('bayer_grbg8', 'gr')],
+)  # fmt: skip
+def test_bayer_patterns_give_the_colour_they_name(encoding: str, first_row: str) -> None:
+    """A scene that is all red lights only the pixels that the name puts under the red filter."""
+    second_row = {'rg': 'gb', 'bg': 'gr', 'gb': 'rg', 'gr': 'bg'}[first_row]
+    cell = np.array([[c == 'r' for c in row] for row in (first_row, second_row)], np.uint8) * 255
+    image = image_from_message(as_message(np.tile(cell, (8, 8)), encoding))
+    blue, green, red = image[4:-4, 4:-4].reshape(-1, 3).mean(axis=0)
+    assert red > 200 and blue < 60 and green < 60
+
+
+def test_yuv422_is_grey_where_the_chroma_is() -> None:
+    luma = np.full((4, 8), 120, np.uint8)
+    uyvy = np.dstack([np.full_like(luma, 128), luma])
+    yuyv = np.dstack([luma, np.full_like(luma, 128)])
+    for encoding, sent in (('yuv422', uyvy), ('yuv422_yuy2', yuyv)):
+        image = image_from_message(as_message(np.ascontiguousarray(sent), encoding))
+        assert np.ptp(image) <= 2 and abs(float(image.mean()) - 121) < 6
+
+
+@pytest.mark.parametrize(
+    ('change', 'said'),
+    [
+        ({'encoding': '32FC1'}, "'32FC1' is not supported"),
+        ({'step': 29}, 'step is 29 bytes'),
+        ({'height': 7}, 'data has 180 bytes'),
+        ({'height': 2**31, 'step': 2**31}, 'data has 180 bytes'),
+        ({'width': 0}, '0 x 6'),
+    ],
+)
+def test_a_broken_image_is_refused_by_name(
+    picture: np.ndarray, change: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(MessageError, match=said.replace('(', r'\(')):
+        image_from_message(as_message(picture, **{'encoding': 'bgr8', **change}))
+
+
+def test_camera_info_round_trip() -> None:
+    K = np.array([[900.0, 0, 640], [0, 910, 360], [0, 0, 1]])
+    camera = Camera(K, 1280, 720, np.array([-0.1, 0.02, 0.001, 0.002, 0.0]))
+    back = camera_from_info(camera_to_info(camera, HEADER), rectified=False)
+    assert np.array_equal(back.K, K) and np.array_equal(back.distortion, camera.distortion)
+    assert (back.width, back.height) == (1280, 720)
+
+
+def test_rectified_images_use_p_and_no_distortion() -> None:
+    info = camera_to_info(Camera(np.diag([900.0, 900, 1]), 64, 48, np.full(5, 0.1)), HEADER)
+    info.p = np.hstack([np.diag([700.0, 701, 1]), np.zeros((3, 1))]).ravel()
+    camera = camera_from_info(info, rectified=True)
+    assert camera.K[0, 0] == 700 and not camera.distortion.size
+
+
+def test_region_of_interest_and_binning_move_the_camera() -> None:
+    K = np.array([[900.0, 0, 639.5], [0, 900, 359.5], [0, 0, 1]])
+    info = camera_to_info(Camera(K, 1280, 720), HEADER)
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 200, 100, 640, 480
+    info.binning_x = info.binning_y = 2
+    camera = camera_from_info(info, rectified=False)
+    assert (camera.width, camera.height) == (320, 240)
+    point = np.array([0.3, -0.2, 5.0])
+    full = Camera(K, 1280, 720).project(point)
+    # a binned pixel covers two: its centre lies between theirs
+    assert np.allclose(camera.project(point), (full - (200, 100) + 0.5) / 2 - 0.5)
+
+
+@pytest.mark.parametrize('k', [np.zeros(9), np.full(9, np.inf)])
+def test_an_uncalibrated_camera_is_refused(k: np.ndarray) -> None:
+    info = CameraInfo(width=64, height=48)
+    info.k = k
+    with pytest.raises(CameraError):
+        camera_from_info(info, rectified=False)
+
+
+def test_persons_round_trip() -> None:
+    rng = np.random.default_rng(0)
+    keypoints = Keypoints(HALPE26, rng.uniform(0, 1e3, (3, 26, 2)), rng.uniform(0, 1, (3, 26)))
+    roots = np.array([[1.0, 2, 3], [np.nan] * 3, [4, 5, 6]])
+    persons = Persons(
+        rng.uniform(1, 500, (3, 4)), np.array([0.9, 0.5, 0.4]), ('4', '', '17'), roots,
+        np.array([0.1, 0, 0.3]), keypoints,
+    )  # fmt: skip
+    message = persons_to_message(persons, HEADER)
+    assert [p.has_root for p in message.persons] == [True, False, True]
+    back = persons_from_message(message)
+    assert back.ids == persons.ids and back.keypoints is not None
+    assert np.allclose(back.boxes, persons.boxes) and np.allclose(back.scores, persons.scores)
+    assert np.array_equal(back.roots, roots, equal_nan=True)
+    assert np.allclose(back.keypoints.xy, keypoints.xy, atol=1e-3)
+    assert np.allclose(back.root_depth_stddev_m, persons.root_depth_stddev_m)
+
+
+def test_broken_persons_are_left_out_and_broken_keypoints_refused() -> None:
+    persons = Persons(np.array([[0.0, 0, 5, 5]] * 4), np.ones(4), ('1', '2', '3', '4'))
+    message = persons_to_message(persons, HEADER)
+    message.persons[1].box_width = float('nan')
+    message.persons[2].box_height = 0.0
+    assert persons_from_message(message).ids == ('1', '4')
+    message.keypoint_names = list(HALPE26.joint_names)
+    with pytest.raises(MessageError, match='26 names'):
+        persons_from_message(message)
+    message.keypoint_names = ['tail']
+    with pytest.raises(MessageError, match='unknown joint set: tail'):
+        persons_from_message(message)
+
+
+def test_keypoints_that_are_not_numbers_count_as_unseen() -> None:
+    keypoints = Keypoints(HALPE26, np.full((1, 26, 2), 7.0), np.ones((1, 26)))
+    message = persons_to_message(
+        Persons(np.array([[0, 0, 9, 9]]), np.ones(1), keypoints=keypoints), HEADER
+    )
+    message.persons[0].keypoints[3] = float('nan')
+    back = persons_from_message(message).keypoints
+    assert back is not None and back.scores[0, 1] == 0 and np.isfinite(back.xy).all()
+    assert back.scores[0].sum() == 25
+
+
+def test_poses_round_trip_also_of_a_joint_set_that_is_not_ours() -> None:
+    rng = np.random.default_rng(0)
+    stick = Skeleton('stick', ('low', 'high'), ((0, 1),), (), (0,))
+    for skeleton in (BLAZEPOSE, stick):
+        j = len(skeleton)
+        poses = Poses(
+            skeleton, rng.normal(size=(2, j, 3)), rng.uniform(size=(2, j)),
+            rng.normal(size=(2, 3)), np.array([0.2, 0.0]), np.array([0.8, 0.7]), ('1', ''),
+        )  # fmt: skip
+        back = poses_from_message(poses_to_message(poses, HEADER))
+        assert back.skeleton == skeleton and back.ids == poses.ids
+        assert np.array_equal(back.joints, poses.joints)  # float64 all the way
+        assert np.allclose(back.joint_scores, poses.joint_scores)
+        assert np.array_equal(back.roots, poses.roots)
+
+
+def test_nobody_round_trips() -> None:
+    assert len(persons_from_message(persons_to_message(Persons.none(), HEADER))) == 0
+    message = poses_to_message(Poses.none(BLAZEPOSE), HEADER)
+    assert message.joint_names and len(poses_from_message(message)) == 0
+
+
+def test_jpeg_orientation_is_not_applied(picture: np.ndarray) -> None:
+    """camera_info describes the stored pixels, so an EXIF rotation must not turn them."""
+    from sensor_msgs.msg import CompressedImage
+
+    from pose3d_ros.nodes.messages import image_from_compressed
+
+    jpeg = cv2.imencode('.jpg', picture)[1].tobytes()
+    exif = (
+        b'\xff\xe1\x00\x22Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x01'
+        b'\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00'
+    )
+    message = CompressedImage(format='jpeg')
+    message.data = bytes_of(np.frombuffer(jpeg[:2] + exif + jpeg[2:], np.uint8))
+    assert image_from_compressed(message).shape == picture.shape
