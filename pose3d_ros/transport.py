@@ -1,0 +1,81 @@
+"""What every process of ours does so that large images arrive, and arrive fast.
+
+With the defaults of Fast DDS a 1080p image sent best effort is mostly lost; with the profile in
+config/fastdds.xml all arrive, up to 4K. And with the default thresholds of glibc's malloc the
+memory of each image goes back to the system and is fetched again page by page for the next one,
+which doubles the time from publish to callback.
+"""
+
+import ctypes
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pose3d_ros.share import share_file
+
+#: The first is read up to Jazzy, the second from Kilted on.
+PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+#: Any of them set: the user has chosen a transport, and that choice stands.
+CHOICE_VARIABLES = (*PROFILE_VARIABLES, 'FASTDDS_BUILTIN_TRANSPORTS')
+
+SHARED_MEMORY = Path('/dev/shm')
+#: Every process takes a segment of 64 MiB with config/fastdds.xml. Where there is no room for
+#: four, as in a container with the usual 64 MB, config/fastdds_small.xml makes do with 8 MiB.
+ROOM_FOR_LARGE_SEGMENTS = 4 * 64 * 2**20
+
+#: Blocks up to this size come from the heap: the most that glibc takes, and a 4K image in bgr8.
+MMAP_THRESHOLD = 32 * 2**20
+#: So much free memory at the top of the heap is kept for the next image.
+TRIM_THRESHOLD = 128 * 2**20
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_MALLOC_VARIABLES = ('MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_')
+
+
+def prepare_process() -> None:
+    """Set up transport and memory for this process and its children; call it before rclpy.init."""
+    # glibc has read these when the process started: then all is set, by us or by the user
+    if not any(name in os.environ for name in _MALLOC_VARIABLES):
+        _keep_large_blocks()
+    os.environ.update(child_environment())
+
+
+def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment with what a process that we start needs; what is set already stays.
+
+    AMENT_PREFIX_PATH is part of it where ROS 2 came from wheels into this Python environment:
+    nothing is sourced there that would set it.
+
+    :param base: the environment to start from; None = this process's.
+    """
+    environment = dict(os.environ if base is None else base)
+    if not any(environment.get(name) for name in CHOICE_VARIABLES):
+        environment.update(dict.fromkeys(PROFILE_VARIABLES, str(_profile())))
+    if not any(name in environment for name in _MALLOC_VARIABLES):
+        thresholds = (str(MMAP_THRESHOLD), str(TRIM_THRESHOLD))
+        environment.update(zip(_MALLOC_VARIABLES, thresholds, strict=True))
+    if not environment.get('AMENT_PREFIX_PATH') and _is_ament_prefix(Path(sys.prefix)):
+        environment['AMENT_PREFIX_PATH'] = sys.prefix
+    return environment
+
+
+def _profile() -> Path:
+    """Return the Fast DDS profile for which this machine has the shared memory."""
+    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free < ROOM_FOR_LARGE_SEGMENTS:
+        return share_file('config/fastdds_small.xml')
+    return share_file('config/fastdds.xml')
+
+
+def _is_ament_prefix(prefix: Path) -> bool:
+    return (prefix / 'share' / 'ament_index').is_dir()
+
+
+def _keep_large_blocks() -> None:
+    """Let malloc reuse the memory of large images; without glibc nothing happens."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another libc, or another system
+        return
+    mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD)
+    mallopt(_M_TRIM_THRESHOLD, TRIM_THRESHOLD)

@@ -1,0 +1,218 @@
+"""Large images arrive, in two processes over real topics; and what the user has set stays."""
+
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections import namedtuple
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pose3d_ros import transport
+from pose3d_ros.share import share_file
+
+NAMESPACE = '{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}'
+BYTES_4K_BGR8 = 3840 * 2160 * 3
+DiskUsage = namedtuple('DiskUsage', 'total used free')
+
+# Publishes image after image, best effort, each once the one before was answered or given up: so
+# a slow machine loses nothing, and a transport without room does.
+PUBLISHER = """
+import array, sys, time
+from pose3d_ros.transport import prepare_process
+prepare_process()
+import rclpy
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+from std_msgs.msg import UInt32
+width, height, count = (int(value) for value in sys.argv[1:])
+rclpy.init()
+node = rclpy.create_node('camera')
+answered = set()
+node.create_subscription(UInt32, 'seen', lambda message: answered.add(message.data), 10)
+publisher = node.create_publisher(Image, 'image_raw', qos_profile_sensor_data)
+end = time.monotonic() + 30
+while publisher.get_subscription_count() == 0 or node.count_publishers('seen') == 0:
+    assert time.monotonic() < end, 'nobody subscribed'
+    time.sleep(0.05)
+time.sleep(0.5)  # the other side has to find us too
+image = Image(width=width, height=height, step=3 * width, encoding='bgr8')
+image.data = array.array('B', bytes(3 * width * height))
+for number in range(count):
+    image.header.stamp.nanosec = number
+    publisher.publish(image)
+    end = time.monotonic() + 2
+    while number not in answered and time.monotonic() < end:
+        rclpy.spin_once(node, timeout_sec=0.05)
+print(len(answered))
+"""
+
+SUBSCRIBER = """
+from pose3d_ros.transport import prepare_process
+prepare_process()
+import rclpy
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+from std_msgs.msg import UInt32
+rclpy.init()
+node = rclpy.create_node('reader')
+publisher = node.create_publisher(UInt32, 'seen', 10)
+
+def answer(image):
+    assert len(image.data) == image.height * image.step
+    publisher.publish(UInt32(data=image.header.stamp.nanosec))
+
+node.create_subscription(Image, 'image_raw', answer, qos_profile_sensor_data)
+rclpy.spin(node)
+"""
+
+
+def arrived(width: int, height: int, count: int) -> int:
+    """Return how many of `count` images got from one process to another."""
+    pytest.importorskip('rclpy')
+    command = [sys.executable, '-c']
+    with subprocess.Popen([*command, SUBSCRIBER], stderr=subprocess.DEVNULL) as reader:
+        try:
+            arguments = [str(value) for value in (width, height, count)]
+            output = subprocess.run(
+                [*command, PUBLISHER, *arguments], check=True, capture_output=True, text=True
+            )
+        finally:
+            reader.terminate()
+    return int(output.stdout)
+
+
+def test_images_of_1080p_arrive() -> None:
+    assert arrived(1920, 1080, 50) == 50
+
+
+def test_images_of_4k_arrive_where_there_is_shared_memory() -> None:
+    if Path(os.environ.get(transport.PROFILE_VARIABLES[0], '')).name == 'fastdds_small.xml' or (
+        shutil.disk_usage('/dev/shm').free < transport.ROOM_FOR_LARGE_SEGMENTS
+    ):
+        pytest.skip('/dev/shm is too small for 4K images: run with --shm-size=1g')
+    assert arrived(3840, 2160, 20) == 20
+
+
+@pytest.mark.parametrize('variable', transport.CHOICE_VARIABLES)
+def test_a_transport_that_the_user_chose_stays(variable: str) -> None:
+    environment = transport.child_environment({variable: 'mine'})
+    chosen = {name: environment.get(name) for name in transport.CHOICE_VARIABLES}
+    assert chosen == dict.fromkeys(transport.CHOICE_VARIABLES) | {variable: 'mine'}
+
+
+def test_malloc_settings_of_the_user_stay() -> None:
+    environment = transport.child_environment({'MALLOC_TRIM_THRESHOLD_': '0'})
+    assert environment['MALLOC_TRIM_THRESHOLD_'] == '0'
+    assert 'MALLOC_MMAP_THRESHOLD_' not in environment
+
+
+def test_the_base_is_kept_and_not_written_to() -> None:
+    base = {'ROS_DOMAIN_ID': '7'}
+    environment = transport.child_environment(base)
+    assert environment['ROS_DOMAIN_ID'] == '7'
+    assert base == {'ROS_DOMAIN_ID': '7'}
+    assert 'HOME' not in environment
+
+
+def test_a_second_time_changes_nothing() -> None:
+    once = transport.child_environment({})
+    assert transport.child_environment(once) == once
+
+
+@pytest.mark.parametrize(
+    ('free', 'name'),
+    [(2**30, 'fastdds.xml'), (2**28 - 1, 'fastdds_small.xml'), (0, 'fastdds_small.xml')],
+)
+def test_the_profile_fits_the_shared_memory(
+    monkeypatch: pytest.MonkeyPatch, free: int, name: str
+) -> None:
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: DiskUsage(2**40, 0, free))
+    environment = transport.child_environment({})
+    for variable in transport.PROFILE_VARIABLES:
+        assert Path(environment[variable]).name == name
+        assert Path(environment[variable]).is_file()
+
+
+def test_without_shared_memory_nothing_breaks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(transport, 'SHARED_MEMORY', tmp_path / 'none')
+    assert transport.PROFILE_VARIABLES[0] in transport.child_environment({})
+
+
+@pytest.mark.parametrize(
+    ('name', 'needed'), [('fastdds.xml', BYTES_4K_BGR8), ('fastdds_small.xml', 1920 * 1080 * 3)]
+)
+def test_a_segment_holds_an_image_and_udp_is_beside_it(name: str, needed: int) -> None:
+    root = ElementTree.parse(share_file(f'config/{name}')).getroot()
+    kinds = [element.text for element in root.iter(f'{NAMESPACE}type')]
+    segment = int(root.findtext(f'.//{NAMESPACE}segment_size', ''))
+    assert sorted(map(str, kinds)) == ['SHM', 'UDPv4']
+    assert segment >= needed
+    if name == 'fastdds.xml':
+        assert 4 * segment == transport.ROOM_FOR_LARGE_SEGMENTS
+
+
+def test_the_ament_prefix_is_the_environment_where_ros_came_from_wheels(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, 'prefix', str(tmp_path))
+    assert 'AMENT_PREFIX_PATH' not in transport.child_environment({})
+    (tmp_path / 'share' / 'ament_index').mkdir(parents=True)
+    assert transport.child_environment({})['AMENT_PREFIX_PATH'] == str(tmp_path)
+    sourced = {'AMENT_PREFIX_PATH': '/opt/ros/jazzy'}
+    assert transport.child_environment(sourced)['AMENT_PREFIX_PATH'] == '/opt/ros/jazzy'
+
+
+@pytest.fixture
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the test an environment of its own, in which nothing is set yet."""
+    monkeypatch.setattr(os, 'environ', {})
+
+
+@pytest.fixture
+def mallopt_calls(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """Return what is asked of malloc, by the number of the option."""
+    calls: dict[int, int] = {}
+    libc = SimpleNamespace(mallopt=calls.__setitem__)
+    monkeypatch.setattr(ctypes, 'CDLL', lambda name: libc)
+    return calls
+
+
+@pytest.mark.usefixtures('own_environment')
+def test_prepare_process_sets_environment_and_malloc(mallopt_calls: dict[int, int]) -> None:
+    transport.prepare_process()
+    assert transport.child_environment({}).items() <= os.environ.items()
+    assert mallopt_calls == {-1: transport.TRIM_THRESHOLD, -3: transport.MMAP_THRESHOLD}
+
+
+@pytest.mark.usefixtures('own_environment')
+def test_prepare_process_leaves_malloc_to_the_user(mallopt_calls: dict[int, int]) -> None:
+    os.environ['MALLOC_TRIM_THRESHOLD_'] = '0'
+    transport.prepare_process()
+    assert mallopt_calls == {}
+
+
+@pytest.mark.usefixtures('own_environment')
+def test_prepare_process_does_without_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, 'CDLL', lambda name: object())
+    transport.prepare_process()
+    assert transport.PROFILE_VARIABLES[0] in os.environ
+
+
+def test_this_malloc_takes_the_thresholds() -> None:
+    """A threshold above glibc's limit would be refused in silence."""
+    if not hasattr(ctypes.CDLL(None), 'mallopt'):
+        pytest.skip('this libc has no mallopt')
+    code = (
+        'import ctypes, json; from pose3d_ros import transport as t; m = ctypes.CDLL(None).mallopt;'
+        'print(json.dumps([m(-3, t.MMAP_THRESHOLD), m(-1, t.TRIM_THRESHOLD)]))'
+    )
+    output = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
+    assert json.loads(output.stdout) == [1, 1]
