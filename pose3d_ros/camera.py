@@ -11,6 +11,10 @@ import yaml
 # a phone's main camera; a wrong guess scales every depth by the ratio of the focal lengths.
 FALLBACK_FIELD_OF_VIEW_DEG = 60.0
 
+# OpenCV's own 5 rounds leave a pixel or more at the corners of a wide lens.
+_ITERATIONS = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 100, 1e-9)
+_LOST_PX = 0.5
+
 DISTORTION_MODELS = ('plumb_bob', 'rational_polynomial', 'equidistant')
 
 
@@ -43,8 +47,10 @@ class Camera:
     def __post_init__(self) -> None:
         K = np.asarray(self.K, dtype=np.float64)
         distortion = np.asarray(self.distortion, dtype=np.float64).ravel()
-        if K.shape != (3, 3) or not np.isfinite(K).all() or not np.isfinite(distortion).all():
+        if K.shape != (3, 3) or not np.isfinite(K).all():
             raise CameraError(f'camera matrix K must be 3 x 3 finite numbers, not {K.tolist()}')
+        if not np.isfinite(distortion).all():
+            raise CameraError(f'distortion must be finite numbers, not {distortion.tolist()}')
         if K[0, 0] <= 0 or K[1, 1] <= 0:
             raise CameraError(
                 f'focal lengths of K are {K[0, 0]:g} and {K[1, 1]:g} pixels: the camera is not '
@@ -93,9 +99,13 @@ class Camera:
         """
         try:
             data = yaml.safe_load(path.read_text())
-            values = data['camera_matrix']['data']
+            if not isinstance(data, dict):
+                raise CameraError('no ROS camera_info YAML, which is a mapping of names to values')
+            K = np.array(data['camera_matrix']['data'], dtype=np.float64)
+            if K.size != 9:
+                raise CameraError(f'camera_matrix has {K.size} numbers, not 9')
             return cls(
-                np.array(values, dtype=np.float64).reshape(3, 3),
+                K.reshape(3, 3),
                 int(data['image_width']),
                 int(data['image_height']),
                 np.array(data.get('distortion_coefficients', {}).get('data', ()), np.float64),
@@ -118,15 +128,14 @@ class Camera:
         def matrix(array: np.ndarray, rows: int) -> dict[str, object]:
             return {'rows': rows, 'cols': array.size // rows, 'data': array.ravel().tolist()}
 
+        none = np.zeros(4 if self.distortion_model == 'equidistant' else 5)
         data = {
-            'image_width': self.width,
-            'image_height': self.height,
+            'image_width': int(self.width),
+            'image_height': int(self.height),
             'camera_name': name,
             'camera_matrix': matrix(self.K, 3),
             'distortion_model': self.distortion_model,
-            'distortion_coefficients': matrix(
-                self.distortion if self.distortion.size else np.zeros(5), 1
-            ),
+            'distortion_coefficients': matrix(self.distortion if self.distortion.size else none, 1),
             'rectification_matrix': matrix(np.eye(3), 3),
             'projection_matrix': matrix(P, 3),
         }
@@ -140,19 +149,39 @@ class Camera:
     def rays(self, pixels: np.ndarray) -> np.ndarray:
         """Return the undistorted directions of pixels.
 
+        Where no direction leads to a pixel outside the image (a lens model bends back beyond what
+        it was calibrated on), the lens is taken to shift it as much as the border's nearest pixel.
+
         :param pixels: (..., 2) pixels of the original image.
         :return: (..., 2) x/z and y/z in the optical frame.
         """
-        points = np.asarray(pixels, dtype=np.float64).reshape(-1, 1, 2)
+        points = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
         if not len(points):
             return np.zeros(np.shape(pixels))
+        rays = self._undistorted(points)
+        if self.distortion.size:
+            there = self.project(np.column_stack([rays, np.ones(len(rays))]))
+            lost = ~(np.abs(there - points).max(axis=1) < _LOST_PX)
+            border = np.clip(points[lost], 0, [self.width - 1, self.height - 1])
+            beyond = (points[lost] - border) / self.K[[0, 1], [0, 1]]
+            rays[lost] = self._undistorted(border) + beyond
+        return rays.reshape(np.shape(pixels))
+
+    def _undistorted(self, pixels: np.ndarray) -> np.ndarray:
+        """Return x/z and y/z (n, 2) of pixels (n, 2) as the lens model says."""
+        if not len(pixels):
+            return np.zeros((0, 2))
         if not self.distortion.size:
-            rays = (points[:, 0] - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
-        elif self.distortion_model == 'equidistant':
-            rays = cv2.fisheye.undistortPoints(points, self.K, self.distortion)[:, 0]
+            return np.asarray((pixels - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T)
+        points = pixels[:, None]
+        if self.distortion_model == 'equidistant':
+            rays = cv2.fisheye.undistortPoints(points, self.K, self.distortion)
+        elif hasattr(cv2, 'undistortPointsIter'):  # OpenCV 4
+            R = P = np.eye(3)
+            rays = cv2.undistortPointsIter(points, self.K, self.distortion, R, P, _ITERATIONS)
         else:
-            rays = cv2.undistortPoints(points, self.K, self.distortion)[:, 0]
-        return np.asarray(rays).reshape(np.shape(pixels))
+            rays = cv2.undistortPoints(points, self.K, self.distortion, criteria=_ITERATIONS)
+        return np.asarray(rays)[:, 0]
 
     def back_project(self, pixels: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
         """Return the points (..., 3) in metres that pixels (..., 2) show at depth z (...)."""
