@@ -1,7 +1,7 @@
 """YOLOX person detector (Ge et al., "YOLOX: Exceeding YOLO Series in 2021", arXiv 2107.08430).
 
 Weights: YOLOX-tiny trained on HumanArt and COCO (mmpose's model zoo, Apache-2.0), published with
-a fixed 416 x 416 input. The graph is cut before its decoding and given any input size here.
+a fixed 416 x 416 input. The graph is cut before its decoding and opened to any input size here.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,19 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from pose3d_ros.models.runtime import ImageInput, Network, RuntimeOptions
+from pose3d_ros.models.runtime import ANY, ImageInput, Network, RuntimeOptions
 from pose3d_ros.people import Persons
 
 STRIDES = (8, 16, 32)
 NMS_IOU = 0.65
 _PADDING_GREY = 114
 
-# Names inside the published graph: the space-to-depth reshapes that fix its size, and per stride
-# the convolutions of class (80, of which 0 is person), box and objectness.
-_RESHAPE_SPLIT, _RESHAPE_STACK = '493', '508'
+# Names inside the published graph: what makes 12 channels of 2 x 2 pixels (by reshapes that fix its
+# size), the convolution behind it, and per stride the convolutions of class (80, of which 0 is
+# person), box and objectness.
+_STACKED, _STEM = '509', '1270'
 _HEADS = (('807', '808', '809'), ('826', '827', '828'), ('845', '846', '847'))
+_HEAD_NAMES = [name for head in _HEADS for name in head]
 
 
 @dataclass(frozen=True)
@@ -43,33 +45,17 @@ class DetectorOptions:
 
 
 class YOLOX:
-    """Detect people in images of one size after another; a new size compiles the graph anew."""
+    """Detect people in images of any size; the first of another size takes some 0.2 s longer."""
 
     def __init__(self, weights: Path, options: RuntimeOptions = RuntimeOptions()) -> None:  # noqa: B008
-        self._weights = weights
-        self._runtime = options
-        self._network: Network | None = None
-
-    @property
-    def networks(self) -> tuple[Network, ...]:
-        """Return the network compiled last; nothing before the first image."""
-        return () if self._network is None else (self._network,)
+        self.network = Network(open_graph(weights), ImageInput(ANY, ANY), _HEAD_NAMES, options)
+        self.networks = (self.network,)
 
     def __call__(self, image: np.ndarray, options: DetectorOptions) -> Persons:
         """Return the people of an image (h, w, 3) uint8 BGR, most certain first, no ids."""
         height, width = input_size(image.shape[1], image.shape[0], options.input_long_side)
-        network = self._network
-        if network is None or (network.image.height, network.image.width) != (height, width):
-            outputs = [name for head in _HEADS for name in head]
-            network = Network(
-                resized_graph(self._weights, height, width),
-                ImageInput(height, width),
-                outputs,
-                self._runtime,
-            )
-            self._network = network
         canvas, scale = letterbox(image, height, width)
-        boxes, scores = decode(network(canvas[None]), options.score_threshold)
+        boxes, scores = decode(self.network(canvas[None]), options.score_threshold)
         return _select(boxes / scale, scores, image.shape, options)
 
 
@@ -89,8 +75,8 @@ def letterbox(image: np.ndarray, height: int, width: int) -> tuple[np.ndarray, f
     return canvas, scale
 
 
-def resized_graph(weights: Path, height: int, width: int) -> bytes:
-    """Return the ONNX graph with an input of height x width, only person as its class.
+def open_graph(weights: Path) -> bytes:
+    """Return the ONNX graph for inputs of any multiple of 32, with only person as its class.
 
     :raises ValueError: the file is another network.
     """
@@ -98,36 +84,37 @@ def resized_graph(weights: Path, height: int, width: int) -> bytes:
     graph = model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     nodes = {output: node for node in graph.node for output in node.output}
-    heads = [name for head in _HEADS for name in head]
-    missing = [n for n in heads if n not in nodes] + [
-        n for n in (_RESHAPE_SPLIT, _RESHAPE_STACK) if n not in tensors
-    ]
-    if missing:
+    if missing := [name for name in (_STACKED, _STEM, *_HEAD_NAMES) if name not in nodes]:
         raise ValueError(f'{weights} is not the YOLOX-tiny of the weights table: no {missing}')
 
     def set_tensor(name: str, values: np.ndarray) -> None:
-        tensors[name].CopyFrom(numpy_helper.from_array(values, name))
+        tensors[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), name))
 
-    half = (height // 2, width // 2)
-    set_tensor(_RESHAPE_SPLIT, np.array([1, 3, half[0], 2, -1, 2], np.int64))
-    set_tensor(_RESHAPE_STACK, np.array([1, 12, *half], np.int64))
+    # The published reshapes stack a pixel's channels by column, row, colour; SpaceToDepth, which
+    # knows no size, by row, column, colour. The convolution that reads them is reordered to match.
+    stem = nodes[_STEM].input[1]
+    kernel = numpy_helper.to_array(tensors[stem])
+    by_pixel = kernel.reshape(len(kernel), 2, 2, 3, *kernel.shape[2:])
+    set_tensor(stem, by_pixel.swapaxes(1, 2).reshape(kernel.shape))
+    nodes[_STACKED].CopyFrom(
+        onnx.helper.make_node('SpaceToDepth', [graph.input[0].name], [_STACKED], blocksize=2)
+    )
     for classes, _, _ in _HEADS:  # the first of the 80 classes is person
         for name in nodes[classes].input[1:]:
-            set_tensor(name, np.ascontiguousarray(numpy_helper.to_array(tensors[name])[:1]))
-    _keep_ancestors(graph, nodes, heads)
-    for axis, size in ((2, height), (3, width)):
-        graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
+            set_tensor(name, numpy_helper.to_array(tensors[name])[:1])
+    _keep_ancestors(graph, _HEAD_NAMES)
+    for axis, symbol in ((2, 'height'), (3, 'width')):
+        graph.input[0].type.tensor_type.shape.dim[axis].dim_param = symbol
     del graph.output[:]
-    for name in heads:
+    for name in _HEAD_NAMES:
         graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     del graph.value_info[:]
     return bytes(model.SerializeToString())
 
 
-def _keep_ancestors(
-    graph: onnx.GraphProto, nodes: dict[str, onnx.NodeProto], outputs: list[str]
-) -> None:
+def _keep_ancestors(graph: onnx.GraphProto, outputs: list[str]) -> None:
     """Drop every node that no output depends on."""
+    nodes = {output: node for node in graph.node for output in node.output}
     wanted: set[str] = set()
     pending = list(outputs)
     while pending:
@@ -149,7 +136,8 @@ def decode(heads: list[np.ndarray], threshold: float) -> tuple[np.ndarray, np.nd
     boxes, scores = [], []
     for stride, index in zip(STRIDES, range(0, 9, 3), strict=True):
         classes, box, objectness = (head[0] for head in heads[index : index + 3])
-        score = 1 / ((1 + np.exp(-classes[0])) * (1 + np.exp(-objectness[0])))
+        with np.errstate(over='ignore'):  # of a hopeless cell: 1 / infinity is its score
+            score = 1 / ((1 + np.exp(-classes[0])) * (1 + np.exp(-objectness[0])))
         rows, columns = np.nonzero(score > threshold)
         centre = (box[:2, rows, columns].T + np.stack([columns, rows], 1)) * stride
         size = np.exp(np.minimum(box[2:, rows, columns].T, 10)) * stride
