@@ -1,4 +1,5 @@
-"""BlazePose GHUM 3D landmarks (Bazarevsky et al., arXiv 2006.10204; Grishchenko et al., 2206.11678).
+"""BlazePose GHUM 3D landmarks (Bazarevsky et al., arXiv 2006.10204; Grishchenko et al.,
+arXiv 2206.11678).
 
 Weights: MediaPipe's pose_landmark_{lite,full,heavy}.tflite (Apache-2.0). The network sees a square
 crop that shows the person upright, the hips in its middle, and gives 33 joints in metres around
@@ -13,7 +14,7 @@ import numpy as np
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.crops import Crops
-from pose3d_ros.models.placement import RootPrior, facing_rotation, place
+from pose3d_ros.models.placement import LIMB_JOINTS, RootPrior, facing_rotation, place
 from pose3d_ros.models.runtime import ImageInput, Network, RuntimeOptions
 from pose3d_ros.people import Keypoints, Persons, Poses
 from pose3d_ros.skeletons import BLAZEPOSE
@@ -25,6 +26,7 @@ CROP_SIZE = 256
 _CROP_PER_RADIUS = 2.1
 _MIN_KEYPOINT_SCORE = 0.3
 _JOINTS = len(BLAZEPOSE)
+_NEEDED = {'neck', *LIMB_JOINTS}
 
 # Relative standard deviation of the size of the bodies that each variant gives, measured as the
 # error of the least-squares depth on the calibrated clip (`pose3d benchmark accuracy`).
@@ -96,6 +98,21 @@ class BodyCircles:
     angles: np.ndarray
 
     @classmethod
+    def of_persons(cls, persons: Persons, keypoints: Keypoints | None) -> 'BodyCircles':
+        """Return the circles of people by keypoints; by boxes where hips or neck are unknown."""
+        by_box = cls.of_boxes(persons.boxes)
+        if keypoints is None:
+            return by_box
+        by_keypoint = cls.of_keypoints(keypoints)
+        needed = [*keypoints.skeleton.root, keypoints.skeleton.index('neck')]
+        known = (keypoints.scores[:, needed] > 0).all(axis=1) & np.isfinite(by_keypoint.radii)
+        return cls(
+            np.where(known[:, None], by_keypoint.centres, by_box.centres),
+            np.where(known, by_keypoint.radii, by_box.radii),
+            np.where(known, by_keypoint.angles, by_box.angles),
+        )
+
+    @classmethod
     def of_keypoints(cls, keypoints: Keypoints) -> 'BodyCircles':
         """Return the circles through the farthest keypoint that is certain."""
         skeleton = keypoints.skeleton
@@ -106,7 +123,7 @@ class BodyCircles:
         # nothing certain: as far as the median keypoint, rather than nothing
         radii = np.where(radii > 1, radii, np.maximum(np.median(distance, axis=1), 1))
         spine = keypoints.xy[:, skeleton.index('neck')] - centres
-        return cls(centres, radii, np.arctan2(spine[:, 0], -spine[:, 1]))
+        return cls(centres, radii, np.arctan2(spine[:, 0], 0.0 - spine[:, 1]))  # 0, 0: upright
 
     @classmethod
     def of_boxes(cls, boxes: np.ndarray) -> 'BodyCircles':
@@ -117,7 +134,7 @@ class BodyCircles:
 
 
 def _turned(points: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Return points (n, k, 3) turned about the z axis by angles (n,), back into the image's axes."""
+    """Return points (n, k, 3) turned about the z axis by angles (n,): back to the image's axes."""
     cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
     x, y, z = np.moveaxis(points, 2, 0)
     return np.stack([cos * x - sin * y, sin * x + cos * y, z], axis=2)
@@ -142,17 +159,15 @@ class BlazePoseNet:
         if not len(persons):
             return Poses.none(BLAZEPOSE)
         keypoints = persons.keypoints
-        circles = (
-            BodyCircles.of_boxes(persons.boxes)
-            if keypoints is None
-            else BodyCircles.of_keypoints(keypoints)
-        )
+        if keypoints is not None and not _NEEDED.issubset(keypoints.skeleton.joint_names):
+            keypoints = None  # of a joint set that cannot place a body
+        circles = BodyCircles.of_persons(persons, keypoints)
         seen = self._network(image, circles)
         turn = facing_rotation(camera.rays(circles.centres))
         placed = place(
             np.einsum('nij,nkj->nki', turn, seen.relative),
             BLAZEPOSE,
-            keypoints or Keypoints(BLAZEPOSE, seen.pixels, seen.scores),
+            Keypoints(BLAZEPOSE, seen.pixels, seen.scores) if keypoints is None else keypoints,
             camera,
             RootPrior(persons.roots[:, 2], persons.root_depth_stddev_m),
             self._scale_stddev,

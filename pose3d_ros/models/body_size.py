@@ -86,10 +86,12 @@ def _bones(keypoints: Keypoints, camera: Camera) -> tuple[np.ndarray, np.ndarray
     shoulders = [index('left_shoulder'), index('right_shoulder')]
     trunk = np.linalg.norm(rays[:, hips].mean(axis=1) - rays[:, shoulders].mean(axis=1), axis=1)
     trunk_weight = certain[:, hips + shoulders].min(axis=1)
+    weights = np.column_stack([weights, trunk_weight])
+    lengths = np.column_stack([lengths, trunk])
     return (
-        np.column_stack([lengths, trunk]),
+        np.where(weights > 0, lengths, 1.0),  # an unknown keypoint may be NaN, and 0 * NaN is NaN
         np.array([fraction for _, _, fraction in _BONES] + [_TRUNK]),
-        np.column_stack([weights, trunk_weight]),
+        weights,
     )
 
 
@@ -97,7 +99,7 @@ def _box_log_density(persons: Persons, camera: Camera, body: BodySize) -> np.nda
     """Return the log density (n, depths) of depth from the box's longer side: a weak last word."""
     apparent = np.maximum(persons.boxes[:, 2:].max(axis=1), 1.0) / camera.focal_px
     expected = np.log(body.height_m / apparent)
-    return -0.5 * ((_LOG_DEPTHS - expected[:, None]) / _BOX_LOG_STDDEV) ** 2
+    return np.asarray(-0.5 * ((_LOG_DEPTHS - expected[:, None]) / _BOX_LOG_STDDEV) ** 2)
 
 
 def _slant_table() -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,9 @@ translation t solves, by weighted least squares over the limb joints,
     W_x + t_x - x (W_z + t_z) = 0,    W_y + t_y - y (W_z + t_z) = 0
 
 (Mehta et al., "VNect", SIGGRAPH 2017, section 4.3 solves the same under weak perspective). Its
-depth is as good as the scale of W; it is fused with the rootnet's, which does not know W. Last,
+depth is as good as the scale of W, and as the likeness of W and rays: a body that the image does
+not show (the network saw another person, or there is none) comes out too near. So it is fused with
+the rootnet's depth, which does not know W, and has the less to say the less W and rays agree. Last,
 each joint whose keypoint is certain is moved sideways onto its ray: networks see better where a
 joint is in the image than how far to the side of the hips it is.
 """
@@ -27,6 +29,9 @@ LIMB_JOINTS = (
 # A keypoint below the first is not believed, above the second it is, in between partly.
 _UNCERTAIN, _CERTAIN = 0.2, 0.5
 _MIN_WEIGHT = 1e-3
+_MIN_DEPTH_M = 0.1
+_MIN_RELATIVE_STDDEV = 1e-6
+_TINY = 1e-12  # square of the spread of rays of a body seen as a point: no depth to find
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def facing_rotation(rays: np.ndarray) -> np.ndarray:
         ],
         axis=1,
     )
-    return np.eye(3) + cross + cross @ cross / (1 + z)[:, None, None]
+    return np.asarray(np.eye(3) + cross + cross @ cross / (1 + z)[:, None, None])
 
 
 def place(
@@ -94,12 +99,12 @@ def place(
     """
     own, seen = _shared(skeleton, keypoints.skeleton)
     rays, scores = camera.rays(keypoints.xy[:, seen]), keypoints.scores[:, seen]
+    known = np.isfinite(rays).all(axis=2) & np.isfinite(scores)
+    rays, scores = np.where(known[..., None], rays, 0.0), np.where(known, scores, 0.0)
     limbs = [i for i, joint in enumerate(own) if skeleton.joint_names[joint] in LIMB_JOINTS]
-    fitted = least_squares_roots(relative[:, own][:, limbs], rays[:, limbs], scores[:, limbs])
-    depth_m, stddev_m = fuse_depths(fitted[:, 2], scale_stddev, prior)
-    # the same direction, at the fused depth: the fit's ray is sure, its distance is not
-    roots = fitted * (depth_m / fitted[:, 2])[:, None]
-    joints = relative + roots[:, None]
+    fit = Fit.of(relative[:, own][:, limbs], rays[:, limbs], scores[:, limbs])
+    depth_m, stddev_m = fuse_depths(fit, scale_stddev, prior)
+    joints = relative + fit.roots_at(depth_m)[:, None]
     z = np.maximum(joints[:, own, 2:], 0.05)
     on_rays = np.concatenate([rays * z, z], axis=2)
     belief = np.clip((scores - _UNCERTAIN) / (_CERTAIN - _UNCERTAIN), 0, 1)[..., None]
@@ -107,48 +112,66 @@ def place(
     return Placed(joints, joints[:, skeleton.root].mean(axis=1), stddev_m)
 
 
-def least_squares_roots(relative: np.ndarray, rays: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the translations (n, 3) of the normal equations; depths at least 0.1 m.
+@dataclass(frozen=True)
+class Fit:
+    """The least squares translation of n bodies, as a line: x and y of the root for each depth.
 
-    :param relative: (n, j, 3) metres.
-    :param rays: (n, j, 2) x/z, y/z.
-    :param weights: (n, j) of each joint's residuals, 0 = not used.
+    :param depth_m: (n,) where the residual is least, at least 0.1 m.
+    :param agreement: (n,) the share of the joints' spread that it explains, 0.001..1: the squared
+        correlation of rays and bodies.
+    :param origin: (n, 2) x and y of the root at depth 0, metres.
+    :param direction: (n, 2) their change per metre of depth: the mean ray.
     """
-    w = np.maximum(weights, _MIN_WEIGHT) ** 2
-    x, y = rays[..., 0], rays[..., 1]
-    bx = x * relative[..., 2] - relative[..., 0]
-    by = y * relative[..., 2] - relative[..., 1]
-    total, zero = w.sum(1), np.zeros(len(w))
-    wx, wy = (w * x).sum(1), (w * y).sum(1)
-    # rows: d/dt_x, d/dt_y, d/dt_z of the sum of w ((t_x - x t_z - bx)^2 + (t_y - y t_z - by)^2)
-    normal = np.stack(
-        [
-            np.stack([total, zero, -wx], -1),
-            np.stack([zero, total, -wy], -1),
-            np.stack([-wx, -wy, (w * (x**2 + y**2)).sum(1)], -1),
-        ],
-        axis=1,
-    )
-    right = np.stack([(w * bx).sum(1), (w * by).sum(1), -(w * (x * bx + y * by)).sum(1)], -1)
-    ridge = 1e-9 * total[:, None, None] * np.eye(3)  # all joints on one point: no depth to find
-    roots = np.linalg.solve(normal + ridge, right[..., None])[..., 0]
-    roots[:, 2] = np.maximum(roots[:, 2], 0.1)
-    return roots
+
+    depth_m: np.ndarray
+    agreement: np.ndarray
+    origin: np.ndarray
+    direction: np.ndarray
+
+    @classmethod
+    def of(cls, relative: np.ndarray, rays: np.ndarray, weights: np.ndarray) -> 'Fit':
+        """Return the fit.
+
+        :param relative: (n, j, 3) metres.
+        :param rays: (n, j, 2) x/z, y/z.
+        :param weights: (n, j) of each joint's residuals, 0 = not used.
+        """
+        w = np.maximum(weights, _MIN_WEIGHT)[..., None] ** 2
+        w /= w.sum(axis=1, keepdims=True)
+        # t_x - x t_z = x W_z - W_x: what is left of it after the means are taken off gives t_z
+        right = rays * relative[..., 2:] - relative[..., :2]
+        origin, direction = (w * right).sum(axis=1), (w * rays).sum(axis=1)
+        spread, body = rays - direction[:, None], right - origin[:, None]
+        both = -(w * spread * body).sum(axis=(1, 2))
+        rays_square, body_square = (w * spread**2).sum((1, 2)), (w * body**2).sum((1, 2))
+        depth_m = both / np.maximum(rays_square, _TINY)
+        agreement = both**2 / np.maximum(rays_square * body_square, _TINY)
+        agreement = np.where(depth_m > _MIN_DEPTH_M, agreement, 0)  # else upside down, or behind
+        return cls(
+            np.maximum(depth_m, _MIN_DEPTH_M), np.clip(agreement, 1e-3, 1), origin, direction
+        )
+
+    def roots_at(self, depth_m: np.ndarray) -> np.ndarray:
+        """Return the roots (n, 3) at depths (n,), x and y of least residual."""
+        return np.column_stack([self.origin + self.direction * depth_m[:, None], depth_m])
 
 
-def fuse_depths(
-    fitted_m: np.ndarray, scale_stddev: float, prior: RootPrior
-) -> tuple[np.ndarray, np.ndarray]:
+def fuse_depths(fit: Fit, scale_stddev: float, prior: RootPrior) -> tuple[np.ndarray, np.ndarray]:
     """Return depths and standard deviations (n,), metres: the mean in log depth by precision.
 
-    Errors of distance are errors of size, and so relative: Gaussian in log depth.
+    Errors of distance are errors of size, and so relative: Gaussian in log depth. Where bodies and
+    rays agree by a share a only, noise pulls the fit nearer by as much: log a is its error.
     """
     known = np.isfinite(prior.depth_m) & (prior.depth_m > 0) & (prior.stddev_m > 0)
     prior_m = np.where(known, prior.depth_m, 1.0)
-    prior_precision = np.where(known, (prior_m / np.where(known, prior.stddev_m, 1.0)) ** 2, 0.0)
-    precision = prior_precision + scale_stddev**-2
-    mean = (np.log(prior_m) * prior_precision + np.log(fitted_m) * scale_stddev**-2) / precision
-    depth_m = np.exp(mean)
+    relative = np.maximum(np.where(known, prior.stddev_m, np.inf) / prior_m, _MIN_RELATIVE_STDDEV)
+    prior_precision, fit_precision = (
+        relative**-2,
+        1 / (scale_stddev**2 + np.log(fit.agreement) ** 2),
+    )
+    precision = prior_precision + fit_precision
+    logs = np.log(prior_m) * prior_precision + np.log(fit.depth_m) * fit_precision
+    depth_m = np.exp(logs / precision)
     return depth_m, depth_m / np.sqrt(precision)
 
 
