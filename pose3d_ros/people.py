@@ -11,8 +11,8 @@ from pose3d_ros.skeletons import Skeleton
 def _floats(values: object, *shape: int) -> np.ndarray:
     """Return `values` as a float array of `shape` (-1 = any); ValueError when it is another."""
     array = np.asarray(values, dtype=np.float64)
-    if array.size == 0 and 0 not in array.shape:
-        array = array.reshape([max(n, 0) for n in shape])
+    if array.shape == (0,) and shape[0] in (-1, 0):  # [] is nobody, of any number of columns
+        array = array.reshape(0, *shape[1:])
     wrong = array.ndim != len(shape) or any(
         wanted not in (-1, found) for wanted, found in zip(shape, array.shape, strict=False)
     )
@@ -58,8 +58,8 @@ class Persons:
     boxes: np.ndarray
     scores: np.ndarray
     ids: tuple[str, ...] = ()
-    roots: np.ndarray = field(default=None)  # type: ignore[assignment]
-    root_depth_stddev_m: np.ndarray = field(default=None)  # type: ignore[assignment]
+    roots: np.ndarray = field(default=None)  # type: ignore[arg-type]
+    root_depth_stddev_m: np.ndarray = field(default=None)  # type: ignore[arg-type]
     keypoints: Keypoints | None = None
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ class Persons:
     @property
     def has_root(self) -> np.ndarray:
         """Return (n,) bool: whose root is known."""
-        return np.isfinite(self.roots).all(axis=1)
+        return np.asarray(np.isfinite(self.roots).all(axis=1))
 
     def with_ids(self, ids: Sequence[str]) -> 'Persons':
         """Return the same people under other ids."""
