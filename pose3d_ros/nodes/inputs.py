@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.nodes.cdr import ImageView, read_image
 from pose3d_ros.nodes.messages import (
     MessageError,
     camera_from_info,
@@ -43,7 +44,7 @@ def stamp_ns(header: Header) -> int:
 class Frame:
     """One image message, decoded once, on first use, by whichever stage needs it first."""
 
-    message: Image | CompressedImage
+    message: Image | ImageView | CompressedImage
     _image: np.ndarray | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -74,6 +75,7 @@ class Input:
 
     :param what: what comes here, for the warning.
     :param callback: takes the messages.
+    :param raw: as serialised bytes.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Input:
         topic: str,
         qos: QoSProfile,
         callback: Callable[[Any], None],
+        raw: bool = False,
     ) -> None:
         self._node, self._what, self._type, self._qos = node, what, message_type, qos
         self._callback = callback
@@ -93,6 +96,7 @@ class Input:
             topic,
             self._take,
             qos,
+            raw=raw,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         node.create_timer(value_of(node, 'warn_after_s') / 2, self._warn_if_silent)
@@ -132,11 +136,20 @@ class Input:
 def image_input(node: Node, callback: Callable[[Frame], None]) -> Input:
     """Subscribe to the image topic in the transport that the parameter asks for."""
     topic = image_topic(node)
-    compressed = value_of(node, 'image_transport') == 'compressed'
-    message_type = CompressedImage if compressed else Image
-    return Input(
-        node, 'image', message_type, topic, SENSOR_QOS, lambda message: callback(Frame(message))
-    )
+    if value_of(node, 'image_transport') == 'compressed':
+        return Input(
+            node, 'image', CompressedImage, topic, SENSOR_QOS, lambda m: callback(Frame(m))
+        )
+
+    def take(serialised: bytes) -> None:
+        try:
+            frame = Frame(read_image(serialised))
+        except ValueError as error:
+            node.get_logger().warning(f'image ignored: {error}', throttle_duration_sec=5.0)
+            return
+        callback(frame)
+
+    return Input(node, 'image', Image, topic, SENSOR_QOS, take, raw=True)
 
 
 def image_topic(node: Node) -> str:

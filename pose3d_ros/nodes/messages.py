@@ -10,6 +10,7 @@ from std_msgs.msg import Header
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import Person, PersonArray, Pose3D, Pose3DArray
+from pose3d_ros.nodes.cdr import ImageView
 from pose3d_ros.people import Keypoints, Persons, Poses
 from pose3d_ros.skeletons import SKELETONS, Skeleton
 
@@ -44,7 +45,7 @@ _ENCODINGS: dict[str, tuple[str, int, int | None]] = {
 }
 
 
-def image_from_message(message: Image) -> np.ndarray:
+def image_from_message(message: Image | ImageView) -> np.ndarray:
     """Return the image (height, width, 3) uint8 BGR; bgr8 without copying, so do not write to it.
 
     :raises MessageError: unknown encoding, no pixels, a step or data length that does not fit.

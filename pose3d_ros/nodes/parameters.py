@@ -12,6 +12,7 @@ from rcl_interfaces.msg import (
     ParameterType,
     SetParametersResult,
 )
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -40,6 +41,7 @@ class Param:
     :param maximum: largest value taken, or None.
     :param choices: the only strings taken, or () for any.
     :param fixed: read once at the start; False = may change while the node runs.
+    :param number_too: a string that may look like a number, which ROS would take for one.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Param:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     fixed: bool = True
+    number_too: bool = False
 
     def descriptor(self) -> ParameterDescriptor:
         """Return the description that `ros2 param describe` shows."""
@@ -57,6 +60,7 @@ class Param:
             type=_TYPES[type(self.default)],
             description=self.description,
             read_only=self.fixed,
+            dynamic_typing=self.number_too,
         )
         if self.choices:
             descriptor.additional_constraints = 'one of: ' + ', '.join(self.choices)
@@ -71,6 +75,12 @@ class Param:
                 descriptor.floating_point_range = [limits]
         return descriptor
 
+    def takes(self) -> str:
+        """Return what values are taken, in words."""
+        limits = '' if self.minimum is None else f' from {self.minimum:g} to {self.maximum:g}'
+        example = ', such as 1.0' if isinstance(self.default, float) else ''
+        return f'{type(self.default).__name__}{limits}{example}'
+
     def fault(self, value: object) -> str:
         """Return why a value cannot be used; '' when it can."""
         if self.choices and value not in self.choices:
@@ -84,7 +94,10 @@ def declare(node: Node, table: Sequence[Param]) -> None:
     :raises ParameterError: a value from the command line or a file is not one of the choices.
     """
     for param in table:
-        node.declare_parameter(param.name, param.default, param.descriptor())
+        try:
+            node.declare_parameter(param.name, param.default, param.descriptor())
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise ParameterError(f"parameter '{param.name}' ({param.takes()}): {error}") from error
         fault = param.fault(value_of(node, param.name))
         if fault:
             raise ParameterError(fault)
