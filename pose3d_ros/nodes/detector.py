@@ -42,7 +42,6 @@ class DetectorNode(Stage):
         load = DETECTORS[value_of(self, 'model')]
         self._detector = load(weights_dir(self), runtime_options(self))
         self._tracker = Tracker() if value_of(self, 'track') else None
-        self._last_stamp_ns = 0
         self._publisher = self.create_publisher(PersonArray, 'detections', RESULT_QOS)
         self._images = image_input(self, self.submit)
         self.start()
@@ -51,7 +50,8 @@ class DetectorNode(Stage):
         """Find, track and publish the people of an image."""
         persons = self._detector(frame.image, self._options())
         if self._tracker is not None:
-            persons = self._tracked(self._tracker, persons, stamp_ns(frame.header))
+            # a clock that jumped back starts all tracks anew
+            persons = self._tracker.update(persons, stamp_ns(frame.header) / 1e9)
         self._publisher.publish(persons_to_message(persons, frame.header))
         return persons
 
@@ -66,13 +66,6 @@ class DetectorNode(Stage):
             value_of(self, 'max_people'),
             value_of(self, 'min_height_px'),
         )
-
-    def _tracked(self, tracker: Tracker, persons: Persons, stamp: int) -> Persons:
-        if stamp < self._last_stamp_ns:
-            self.get_logger().info('time jumped back: tracks start anew')
-            tracker.reset()
-        self._last_stamp_ns = stamp
-        return tracker.update(persons, stamp / 1e9)
 
 
 def main(args: list[str] | None = None) -> None:

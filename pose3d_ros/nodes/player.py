@@ -1,0 +1,304 @@
+"""player: a video, image folder, webcam or bag as a camera: image_raw and camera_info."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from pose3d_ros.bags import BagError, messages, open_bag
+from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.msg import Pose3DArray
+from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
+from pose3d_ros.nodes.messages import (
+    MessageError,
+    bytes_of,
+    camera_from_info,
+    camera_to_info,
+    image_from_compressed,
+    image_from_message,
+    image_to_message,
+)
+from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
+from pose3d_ros.transport import prepare_process
+from pose3d_ros.video import VideoError, read_frames
+
+PARAMETERS = (
+    Param(
+        'source',
+        '',
+        'a video file, image folder, webcam index, rosbag2 folder or .mcap file',
+        number_too=True,
+    ),
+    Param('camera', '', "a ROS camera_info YAML file; '' = the bag's own, or field_of_view_deg"),
+    Param(
+        'field_of_view_deg',
+        0.0,
+        'view angle across the longer image side, where no camera file is given; 0 = assume one',
+        0.0,
+        179.0,
+    ),
+    Param('frame_id', 'camera_optical_frame', 'of the published headers'),
+    Param(
+        'rate',
+        1.0,
+        'speed against the footage; 0 = as fast as frames are taken: the next one goes out when '
+        '`poses` of an earlier one came back, and none is lost',
+        0.0,
+        100.0,
+    ),
+    Param('loop', False, 'start again at the end'),
+    Param('stamps', 'now', 'now: the time of publishing; source: the times in the bag or video',
+          choices=('now', 'source')),
+    Param('image_transport', 'raw', 'raw: Image; compressed: JPEG on image_raw/compressed',
+          choices=('raw', 'compressed')),
+    Param('subscribers', 0, 'begin once so many subscribe to the images', 0, 100),
+    Param('image_topic', '', "of a bag with several cameras; '' = its only one"),
+)  # fmt: skip
+
+# One frame in work and one waiting at every stage's door: the most that cannot displace another.
+_IN_FLIGHT = 2
+_ANSWER_TIMEOUT_S = 10.0
+_IMAGE_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
+_IMAGE_TYPES = {
+    'sensor_msgs/msg/Image': image_from_message,
+    'sensor_msgs/msg/CompressedImage': image_from_compressed,
+}
+_START_ERRORS = (BagError, CameraError, MessageError, ParameterError, VideoError)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One image to publish.
+
+    :param image: (h, w, 3) uint8 BGR.
+    :param time_s: when it was taken, from an arbitrary start.
+    :param camera: the camera that the source itself names, or None.
+    """
+
+    image: np.ndarray
+    time_s: float
+    camera: Camera | None = None
+
+
+class Player(Node):
+    """Publish footage as a camera would."""
+
+    def __init__(self) -> None:
+        super().__init__('player')
+        declare(self, PARAMETERS)
+        if value_of(self, 'source') == '':
+            raise ParameterError(
+                "parameter 'source' is empty: give a video file, image folder, webcam index or bag "
+                '(--ros-args -p source:=FILE)'
+            )
+        compressed = value_of(self, 'image_transport') == 'compressed'
+        self._images = (
+            self.create_publisher(CompressedImage, 'image_raw/compressed', _IMAGE_QOS)
+            if compressed
+            else self.create_publisher(Image, 'image_raw', _IMAGE_QOS)
+        )
+        self._infos = self.create_publisher(CameraInfo, 'camera_info', _IMAGE_QOS)
+        self._given_camera = self._camera_from_file()
+        self._camera: Camera | None = None
+        self._unanswered: list[int] = []
+        self._answered = threading.Condition()
+        if value_of(self, 'rate') == 0:
+            self.create_subscription(Pose3DArray, 'poses', self._take_answer, RESULT_QOS)
+
+    def _camera_from_file(self) -> Camera | None:
+        path = value_of(self, 'camera')
+        return Camera.from_yaml(Path(path).expanduser()) if path else None
+
+    def play(self) -> None:
+        """Publish the footage to its end, or for ever when it loops."""
+        self._wait_for_subscribers()
+        count, rounds = 0, 0
+        while rclpy.ok() and (rounds == 0 or value_of(self, 'loop')):
+            rounds += 1
+            count += self._play_once()
+        self._wait_for_answers(below=1)
+        self.get_logger().info(f'published {count} frames')
+
+    def _wait_for_subscribers(self) -> None:
+        wanted, last_said = value_of(self, 'subscribers'), 0.0
+        while rclpy.ok() and (found := self._images.get_subscription_count()) < wanted:
+            if time.monotonic() - last_said > 5:
+                last_said = time.monotonic()
+                self.get_logger().info(
+                    f'{found} of {wanted} subscribers of {self._images.topic_name} are there'
+                )
+            time.sleep(0.05)
+
+    def _play_once(self) -> int:
+        rate, count = value_of(self, 'rate'), 0
+        start_s = first_s = 0.0
+        for shot in self._shots():
+            if not rclpy.ok():
+                break
+            if count == 0:
+                start_s, first_s = time.monotonic(), shot.time_s
+            if rate > 0:
+                time.sleep(max(0.0, start_s + (shot.time_s - first_s) / rate - time.monotonic()))
+            else:
+                self._wait_for_answers(below=_IN_FLIGHT)
+            self._publish(shot)
+            count += 1
+        return count
+
+    def _shots(self) -> Iterator[Shot]:
+        source = str(value_of(self, 'source'))
+        path = Path(source).expanduser()
+        if path.suffix == '.mcap' or (path / 'metadata.yaml').is_file():
+            yield from bag_shots(path, value_of(self, 'image_topic'))
+        else:
+            for frame in read_frames(source):
+                yield Shot(frame.image, frame.time_s)
+
+    def _publish(self, shot: Shot) -> None:
+        header = Header(frame_id=value_of(self, 'frame_id'))
+        stamp = (
+            self.get_clock().now()
+            if value_of(self, 'stamps') == 'now'
+            else Time(nanoseconds=round(shot.time_s * 1e9))
+        )
+        header.stamp = stamp.to_msg()
+        self._infos.publish(camera_to_info(self._camera_of(shot), header))
+        if value_of(self, 'rate') == 0:
+            with self._answered:
+                self._unanswered.append(stamp.nanoseconds)
+        if value_of(self, 'image_transport') == 'raw':
+            self._images.publish(image_to_message(shot.image, header))
+        else:
+            jpeg = CompressedImage(header=header, format='bgr8; jpeg compressed bgr8')
+            jpeg.data = bytes_of(cv2.imencode('.jpg', shot.image)[1])
+            self._images.publish(jpeg)
+
+    def _camera_of(self, shot: Shot) -> Camera:
+        """Return the camera by file, else the source's own, else by field of view."""
+        height, width = shot.image.shape[:2]
+        camera = self._given_camera or shot.camera or self._camera
+        if camera is not None and (camera.width, camera.height) == (width, height):
+            return camera
+        if self._given_camera is not None:
+            raise CameraError(
+                f'{self._given_camera.source} is for {camera.width} x {camera.height} pixels, but '
+                f'the images have {width} x {height}'
+            )
+        degrees = value_of(self, 'field_of_view_deg')
+        self._camera = (
+            Camera.from_field_of_view(width, height, degrees)
+            if degrees
+            else Camera.fallback(width, height)
+        )
+        if not degrees:
+            self.get_logger().warning(
+                f'no camera is known: {self._camera.source}. Distances scale with the error of '
+                "this guess; give parameter 'camera' or 'field_of_view_deg'"
+            )
+        return self._camera
+
+    def _take_answer(self, message: Pose3DArray) -> None:
+        answered = stamp_ns(message.header)
+        with self._answered:
+            # an answer also ends the wait for older frames: they were skipped or dropped
+            self._unanswered = [stamp for stamp in self._unanswered if stamp > answered]
+            self._answered.notify_all()
+
+    def _wait_for_answers(self, below: int) -> None:
+        with self._answered:
+            came = self._answered.wait_for(
+                lambda: len(self._unanswered) < below or not rclpy.ok(), _ANSWER_TIMEOUT_S
+            )
+            if not came:
+                self._unanswered.clear()
+                self.get_logger().warning(
+                    f'no poses for {_ANSWER_TIMEOUT_S:g} s: going on with the next frame'
+                )
+
+
+def bag_shots(path: Path, image_topic: str) -> Iterator[Shot]:
+    """Yield the images of one camera of a bag, with the camera_info beside them.
+
+    :raises BagError: not a bag, no images in it, or several cameras and none named.
+    """
+    with open_bag(path) as reader:
+        topic = _image_topic(path, image_topic, {c.topic: c.msgtype for c in reader.connections})
+        info_topic = topic.removesuffix('/compressed').rsplit('/', 1)[0] + '/camera_info'
+        camera = None
+        for message in messages(reader, [topic, info_topic]):
+            content = message.decoded()
+            if message.topic == info_topic:
+                camera = camera_from_info(_Info(content), rectified='rect' in topic)
+            else:
+                image = _IMAGE_TYPES[message.type_name](content)
+                stamp = content.header.stamp
+                yield Shot(image, stamp.sec + stamp.nanosec / 1e9, camera)
+
+
+class _Info:
+    """A CameraInfo as rosbags reads it, under the names of rclpy's."""
+
+    def __init__(self, content: object) -> None:
+        self._content = content
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._content, name.upper() if name in 'dkrp' else name)
+
+
+def _image_topic(path: Path, wanted: str, topics: dict[str, str]) -> str:
+    images = [topic for topic, kind in topics.items() if kind in _IMAGE_TYPES]
+    if wanted in images or (not wanted and len(images) == 1):
+        return wanted or images[0]
+    found = ', '.join(images) or 'none, only ' + ', '.join(topics)
+    if wanted:
+        raise BagError(f'{path} has no images on {wanted}; image topics: {found}')
+    if not images:
+        raise BagError(f'{path} has no images: image topics: {found}')
+    raise BagError(f"{path} has several image topics, name one by 'image_topic': {found}")
+
+
+def main(args: list[str] | None = None) -> None:
+    """Play the source; exit 0 at its end, 1 when it cannot be played."""
+    prepare_process()
+    rclpy.init(args=args)
+    player = None
+    executor = SingleThreadedExecutor()
+    status = 0
+    try:
+        player = Player()
+        executor.add_node(player)
+        threading.Thread(target=_spin, args=(executor,), daemon=True).start()
+        player.play()
+    except _START_ERRORS as error:
+        print(f'error: {error}', file=sys.stderr)
+        status = 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass  # asked to stop
+    finally:
+        rclpy.try_shutdown()
+        if player is not None:
+            player.destroy_node()
+    sys.exit(status)
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return  # the process is ending
+
+
+if __name__ == '__main__':
+    main()

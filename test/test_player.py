@@ -1,0 +1,195 @@
+"""The player and the recorder as their users run them: processes on real topics."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from pose3d_ros import weights
+from pose3d_ros.bags import BagError, BagWriter, messages, open_bag
+from pose3d_ros.camera import Camera
+from pose3d_ros.msg import Pose3DArray
+from pose3d_ros.nodes.inputs import stamp_ns
+from pose3d_ros.nodes.messages import image_from_message
+from pose3d_ros.nodes.player import bag_shots
+from pose3d_ros.transport import child_environment
+
+
+def start(node: str, **parameters: Any) -> subprocess.Popen[str]:
+    """Start a node of the package with parameters."""
+    given = [a for name, value in parameters.items() for a in ('-p', f'{name}:={value}')]
+    return subprocess.Popen(
+        [sys.executable, '-m', f'pose3d_ros.nodes.{node}', '--ros-args', *given],
+        env=child_environment(os.environ),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], seconds: float = 30.0) -> tuple[int, str]:
+    """Wait for a process; return its status and what it said."""
+    said = process.communicate(timeout=seconds)[1]
+    return process.returncode, said
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder of five small images, each brighter than the one before."""
+    images = tmp_path / 'images'
+    images.mkdir()
+    for number in range(5):
+        picture = np.full((48, 64, 3), 40 * number, np.uint8)
+        cv2.imwrite(str(images / f'frame{number}.png'), picture)
+    return images
+
+
+def test_a_folder_becomes_images_with_camera_info_of_the_same_stamp(
+    graph: Any, folder: Path, tmp_path: Path
+) -> None:
+    camera = tmp_path / 'camera.yaml'
+    Camera(np.array([[50.0, 0, 32], [0, 50, 24], [0, 0, 1]]), 64, 48).to_yaml(camera)
+    images, infos = graph.collect(Image, 'image_raw'), graph.collect(CameraInfo, 'camera_info')
+    player = start(
+        'player', source=folder, camera=camera, rate=1.0, subscribers=1, frame_id='front'
+    )
+    graph.wait(lambda: len(images) == 5 and len(infos) == 5, 'five frames')
+    assert finish(player)[0] == 0
+    assert [round(image_from_message(m).mean() / 40) for m in images] == [0, 1, 2, 3, 4]
+    assert [m.header for m in images] == [m.header for m in infos]
+    assert {m.header.frame_id for m in images} == {'front'}
+    assert infos[0].k[0] == 50 and (infos[0].width, infos[0].height) == (64, 48)
+    assert np.diff([stamp_ns(m.header) for m in images]).min() > 0
+
+
+def test_as_fast_as_taken_waits_for_the_poses_of_each_frame(graph: Any, folder: Path) -> None:
+    images = graph.collect(Image, 'image_raw')
+    answers = graph.node.create_publisher(Pose3DArray, 'poses', 10)
+    player = start('player', source=folder, rate=0.0, subscribers=1, loop=True)
+    graph.wait(lambda: len(images) == 2, 'two frames in flight')
+    time.sleep(0.5)
+    assert len(images) == 2, 'a third frame came before an answer'
+    for count in range(3, 9):  # goes round: the folder has five
+        answers.publish(Pose3DArray(header=images[count - 3].header))
+        graph.wait(lambda n=count: len(images) == n, 'one more frame for each answer')
+    player.send_signal(signal.SIGINT)
+    assert finish(player)[0] == 0
+
+
+def test_a_video_plays_compressed(graph: Any) -> None:
+    images = graph.collect(CompressedImage, 'image_raw/compressed')
+    source = weights.path('pose2sim_multi_cam01')
+    player = start(
+        'player', source=source, image_transport='compressed', subscribers=1, field_of_view_deg=60.0
+    )
+    graph.wait(lambda: len(images) > 3, 'frames')
+    player.terminate()
+    assert finish(player)[0] == 0
+    picture = cv2.imdecode(np.frombuffer(images[0].data, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (1920, 1088, 3)
+
+
+def test_what_the_recorder_keeps_the_player_plays(graph: Any, folder: Path, tmp_path: Path) -> None:
+    bag = tmp_path / 'bag'
+    recorder = start('recorder', output=bag)
+    images = graph.collect(Image, 'image_raw')
+    graph.wait(lambda: graph.node.count_subscribers('image_raw') == 2, 'the recorder')
+    player = start('player', source=folder, subscribers=2, field_of_view_deg=50.0)
+    graph.wait(lambda: len(images) == 5, 'five frames')
+    finish(player)
+    time.sleep(0.5)
+    recorder.send_signal(signal.SIGINT)
+    assert finish(recorder)[0] == 0
+    with open_bag(bag) as reader:
+        kinds = {m.topic: m.type_name for m in messages(reader)}
+    assert kinds == {
+        '/image_raw/compressed': 'sensor_msgs/msg/CompressedImage',
+        '/camera_info': 'sensor_msgs/msg/CameraInfo',
+    }
+    shots = list(bag_shots(bag, ''))
+    assert [round(float(s.image.mean()) / 40) for s in shots] == [0, 1, 2, 3, 4]
+    recorded = [stamp_ns(m.header) / 1e9 for m in images]
+    assert [s.time_s for s in shots] == pytest.approx(recorded, abs=1e-6)
+    assert shots[-1].camera is not None and shots[-1].camera.width == 64
+    # and over topics, with the stamps of the bag
+    images.clear()
+    replay = start('player', source=bag, stamps='source', subscribers=1)
+    graph.wait(lambda: len(images) == 5, 'the replay')
+    assert finish(replay)[0] == 0
+    assert [stamp_ns(m.header) / 1e9 for m in images] == pytest.approx(recorded, abs=1e-6)
+
+
+def test_the_recorder_does_not_overwrite(tmp_path: Path) -> None:
+    status, said = finish(start('recorder', output=tmp_path))
+    assert status == 1 and 'exists already' in said and 'Traceback' not in said
+
+
+def test_bad_sources_end_with_one_clear_line(graph: Any, tmp_path: Path) -> None:
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'text.mp4').write_text('not a video')
+    (tmp_path / 'cut').mkdir()
+    (tmp_path / 'cut' / 'metadata.yaml').write_text('rosbag2_bagfile_information: {')
+    cases = {
+        '': 'source',
+        str(tmp_path / 'nowhere.mp4'): 'nowhere.mp4',
+        str(tmp_path / 'empty'): 'empty',
+        str(tmp_path / 'text.mp4'): 'text.mp4',
+        str(tmp_path / 'cut'): 'cut',
+    }
+    running = {
+        source: start('player', source=source) if source else start('player') for source in cases
+    }
+    for source, named in cases.items():
+        status, said = finish(running[source])
+        assert status == 1, (source, said)
+        assert said.count('error:') == 1 and named in said and 'Traceback' not in said
+
+
+def test_a_camera_of_another_size_ends_with_one_clear_line(folder: Path, tmp_path: Path) -> None:
+    camera = tmp_path / 'camera.yaml'
+    Camera(np.diag([50.0, 50, 1]), 640, 480).to_yaml(camera)
+    status, said = finish(start('player', source=folder, camera=camera))
+    assert status == 1 and '640 x 480' in said and '64 x 48' in said
+
+
+def test_a_bag_says_which_image_topics_it_has(tmp_path: Path) -> None:
+    bag = BagWriter(tmp_path / 'bag')
+    for topic in ('/left/image_raw', '/right/image_raw'):
+        bag.write(topic, 'sensor_msgs/msg/Image', 1, b'\0' * 64)
+    bag.write('/camera_info', 'sensor_msgs/msg/CameraInfo', 1, b'\0' * 64)
+    bag.close()
+    with pytest.raises(BagError, match=r"several image topics.*'image_topic': /left/image_raw"):
+        list(bag_shots(tmp_path / 'bag', ''))
+    with pytest.raises(BagError, match='no images on /front'):
+        list(bag_shots(tmp_path / 'bag', '/front'))
+
+
+def test_absent_weights_end_with_the_command_to_run(tmp_path: Path) -> None:
+    for node in ('detector', 'rootnet', 'posenet'):
+        status, said = finish(start(node, weights_dir=tmp_path))
+        assert status == 1 and 'pose3d fetch' in said and 'Traceback' not in said
+
+
+def test_corrupt_weights_are_refused(tmp_path: Path) -> None:
+    good = weights.path('yolox_tiny')
+    (tmp_path / good.name).write_bytes(good.read_bytes()[:-1] + b'?')
+    status, said = finish(start('detector', weights_dir=tmp_path))
+    assert status == 1 and 'sha256' in said and 'pose3d fetch' in said
+
+
+def test_parameters_that_cannot_be_are_refused() -> None:
+    for parameter, said_of in (
+        ({'model': 'hog'}, 'choose from yolox'),
+        ({'precision': 'int3'}, 'choose from auto, f32, bf16'),
+        ({'device': 'GPU.7'}, 'is not on this machine, which has'),
+        ({'score_threshold': 7.0}, 'score_threshold'),
+    ):
+        status, said = finish(start('detector', **parameter))
+        assert status == 1 and said_of in said and 'Traceback' not in said, said
