@@ -172,7 +172,7 @@ class Camera:
         if not len(pixels):
             return np.zeros((0, 2))
         if not self.distortion.size:
-            return np.asarray((pixels - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T)
+            return (pixels - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
         points = pixels[:, None]
         if self.distortion_model == 'equidistant':
             rays = cv2.fisheye.undistortPoints(points, self.K, self.distortion)

@@ -69,9 +69,9 @@ class Crops:
         """Return points (n, k, 2) of the crops in pixels of the original image."""
         linear, shift = self.affines[:, :, :2], self.affines[:, :, 2]
         inverse = np.linalg.inv(linear) if len(self) else linear
-        return np.asarray(np.einsum('nij,nkj->nki', inverse, points - shift[:, None]))
+        return np.einsum('nij,nkj->nki', inverse, points - shift[:, None])
 
     def from_image(self, points: np.ndarray) -> np.ndarray:
         """Return points (n, k, 2) of the original image in pixels of the crops."""
         linear, shift = self.affines[:, :, :2], self.affines[:, :, 2]
-        return np.asarray(np.einsum('nij,nkj->nki', linear, points) + shift[:, None])
+        return np.einsum('nij,nkj->nki', linear, points) + shift[:, None]

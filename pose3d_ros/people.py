@@ -93,7 +93,7 @@ class Persons:
     @property
     def has_root(self) -> np.ndarray:
         """Return (n,) bool: whose root is known."""
-        return np.asarray(np.isfinite(self.roots).all(axis=1))
+        return np.isfinite(self.roots).all(axis=1)
 
     def with_ids(self, ids: Sequence[str]) -> 'Persons':
         """Return the same people under other ids."""

@@ -99,7 +99,7 @@ def _box_log_density(persons: Persons, camera: Camera, body: BodySize) -> np.nda
     """Return the log density (n, depths) of depth from the box's longer side: a weak last word."""
     apparent = np.maximum(persons.boxes[:, 2:].max(axis=1), 1.0) / camera.focal_px
     expected = np.log(body.height_m / apparent)
-    return np.asarray(-0.5 * ((_LOG_DEPTHS - expected[:, None]) / _BOX_LOG_STDDEV) ** 2)
+    return -0.5 * ((_LOG_DEPTHS - expected[:, None]) / _BOX_LOG_STDDEV) ** 2
 
 
 def _slant_table() -> tuple[np.ndarray, np.ndarray]:

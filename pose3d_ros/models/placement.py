@@ -78,7 +78,7 @@ def facing_rotation(rays: np.ndarray) -> np.ndarray:
         ],
         axis=1,
     )
-    return np.asarray(np.eye(3) + cross + cross @ cross / (1 + z)[:, None, None])
+    return np.eye(3) + cross + cross @ cross / (1 + z)[:, None, None]
 
 
 def place(

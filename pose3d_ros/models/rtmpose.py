@@ -56,4 +56,4 @@ def _peak(responses: np.ndarray) -> np.ndarray:
     )
     curvature = left - 2 * centre + right
     offset = np.where(curvature < -1e-9, (left - right) / np.minimum(2 * curvature, -1e-9), 0)
-    return np.asarray(np.where(best == middle, middle + np.clip(offset, -0.5, 0.5), best))
+    return np.where(best == middle, middle + np.clip(offset, -0.5, 0.5), best)
