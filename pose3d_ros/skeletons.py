@@ -28,6 +28,8 @@ class Skeleton:
 
     def index(self, joint_name: str) -> int:
         """Return the index of a joint by name; ValueError where there is none."""
+        if joint_name not in self.joint_names:
+            raise ValueError(f"skeleton '{self.name}' has no joint '{joint_name}'")
         return self.joint_names.index(joint_name)
 
     def indices(self, *joint_names: str) -> list[int]:

@@ -1,0 +1,155 @@
+"""What the stages hand on: shapes that do not fit are refused, rows stay together."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pose3d_ros.people import Keypoints, Persons, Poses
+from pose3d_ros.skeletons import BLAZEPOSE, HALPE26
+
+
+def persons_of(n: int) -> Persons:
+    """Return people whose every value says which of them it belongs to."""
+    number = np.arange(n, dtype=float)
+    keypoints = Keypoints(
+        HALPE26, np.tile(number[:, None, None], (1, 26, 2)), np.tile(number[:, None], (1, 26))
+    )
+    return Persons(
+        np.tile(number[:, None], (1, 4)),
+        number,
+        tuple(str(i) for i in range(n)),
+        np.tile(number[:, None], (1, 3)),
+        number,
+        keypoints,
+    )
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'boxes': np.zeros((3, 5))}, r'\(3, 5\) where \(-1, 4\)'),
+        ({'boxes': np.zeros(4)}, r'\(4,\) where \(-1, 4\)'),
+        ({'boxes': np.zeros((2, 4))}, 'where'),
+        ({'scores': np.zeros(2)}, r'\(2,\) where \(3,\)'),
+        ({'scores': np.zeros((3, 1))}, 'where'),
+        ({'scores': []}, 'where'),
+        ({'roots': np.zeros((3, 2))}, 'where'),
+        ({'roots': np.zeros((2, 3))}, 'where'),
+        ({'root_depth_stddev_m': np.zeros(4)}, 'where'),
+        ({'ids': ('a', 'b')}, '3 boxes'),
+        ({'keypoints': Keypoints(HALPE26, np.zeros((2, 26, 2)), np.zeros((2, 26)))}, '3 boxes'),
+    ],
+)
+def test_persons_of_unequal_number_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(persons_of(3), **change)
+
+
+@pytest.mark.parametrize(
+    ('xy', 'scores'),
+    [((2, 25, 2), (2, 26)), ((2, 26, 3), (2, 26)), ((2, 26, 2), (3, 26)), ((26, 2), (26,))],
+)
+def test_keypoints_of_another_shape_are_refused(
+    xy: tuple[int, ...], scores: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match='where'):
+        Keypoints(HALPE26, np.zeros(xy), np.zeros(scores))
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'joints': np.zeros((2, 26, 3))},
+        {'joint_scores': np.zeros((2, 26))},
+        {'roots': np.zeros((1, 3))},
+        {'scores': np.zeros(3)},
+        {'ids': ('a',)},
+        {'ids': ()},
+    ],
+)
+def test_poses_of_another_shape_are_refused(change: dict[str, object]) -> None:
+    good = Poses(
+        BLAZEPOSE,
+        np.zeros((2, 33, 3)),
+        np.zeros((2, 33)),
+        np.zeros((2, 3)),
+        np.zeros(2),
+        np.zeros(2),
+        ('a', 'b'),
+    )
+    assert len(good) == 2
+    with pytest.raises(ValueError, match=r'where|ids'):
+        dataclasses.replace(good, **change)
+
+
+@pytest.mark.parametrize(
+    ('rows', 'expected'),
+    [
+        ([2, 0], [2, 0]),
+        (np.array([1]), [1]),
+        (slice(1, None), [1, 2]),
+        (np.array([True, False, True]), [0, 2]),
+        ([], []),
+        (slice(0, 0), []),
+    ],
+)
+def test_indexing_keeps_each_person_together(rows: object, expected: list[int]) -> None:
+    some = persons_of(3)[rows]  # type: ignore[index]
+    assert len(some) == len(expected)
+    assert some.ids == tuple(str(i) for i in expected)
+    assert some.keypoints is not None
+    for values in (some.boxes[:, 0], some.roots[:, 2], some.keypoints.xy[:, 25, 1]):
+        np.testing.assert_array_equal(values, expected)
+    for values in (some.scores, some.root_depth_stddev_m, some.keypoints.scores[:, 5]):
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_what_is_not_given_is_unknown() -> None:
+    persons = Persons(np.ones((2, 4)), np.ones(2))
+    assert persons.ids == ('', '')
+    assert np.isnan(persons.roots).all()
+    assert not persons.has_root.any()
+    assert (persons.root_depth_stddev_m == 0).all()
+    assert persons.keypoints is None
+    assert persons[[1]].keypoints is None
+
+
+def test_a_root_is_known_only_as_a_whole() -> None:
+    roots = np.array([[0, 0, 1], [np.nan, 0, 1], [0, 0, np.inf]])
+    persons = Persons(np.ones((3, 4)), np.ones(3), roots=roots)
+    assert persons.has_root.tolist() == [True, False, False]
+
+
+def test_with_ids_and_roots_change_nothing_else() -> None:
+    persons = persons_of(2)
+    named = persons.with_ids(['x', 'y'])
+    assert (named.ids, persons.ids) == (('x', 'y'), ('0', '1'))
+    rooted = named.with_roots(np.full((2, 3), 7.0), np.full(2, 0.5), None)
+    assert rooted.ids == ('x', 'y')
+    assert rooted.keypoints is None
+    assert (rooted.roots == 7).all()
+    np.testing.assert_array_equal(rooted.boxes, persons.boxes)
+    np.testing.assert_array_equal(persons.roots[:, 0], [0, 1])
+    with pytest.raises(ValueError, match='2 boxes'):
+        persons.with_ids(['x'])
+
+
+def test_nobody() -> None:
+    for nobody in (Persons.none(), Persons([], []), Persons(np.zeros((0, 4)), [])):  # type: ignore[arg-type]
+        assert len(nobody) == 0
+        assert nobody.boxes.shape == (0, 4)
+        assert nobody.roots.shape == (0, 3)
+        assert nobody.has_root.shape == (0,)
+        assert len(nobody[np.zeros(0, dtype=int)]) == 0
+    assert Keypoints(HALPE26, [], []).xy.shape == (0, 26, 2)  # type: ignore[arg-type]
+    poses = Poses.none(BLAZEPOSE)
+    assert len(poses) == 0
+    assert poses.joints.shape == (0, 33, 3)
+
+
+def test_arrays_are_doubles_whatever_comes() -> None:
+    persons = Persons([[1, 2, 3, 4]], [np.float32(0.5)])  # type: ignore[arg-type, list-item]
+    assert persons.boxes.dtype == persons.scores.dtype == np.float64
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        persons.scores = np.zeros(1)  # type: ignore[misc]
