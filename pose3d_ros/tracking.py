@@ -1,0 +1,193 @@
+"""Ids that last from frame to frame: ByteTrack (Zhang et al., ECCV 2022, arXiv 2110.06864).
+
+Every track predicts its box; the certain boxes of the new image are joined with all tracks, then
+the uncertain ones with those tracks that were seen a moment ago and are still without a box: a
+half-hidden person continues a track, but never starts one. Two changes to the paper: the motion
+filter is in seconds, so that a camera of any rate and frames that are dropped do no harm, and
+pairs are taken greedily, the best overlap first, where the paper solves the assignment problem.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pose3d_ros.people import Persons
+
+# The filter's noise, in heights of the person's box, so that near and far people move alike.
+_POSITION_STDDEV = 0.05  # of a detected centre; the paper's 1/20
+_START_SPEED_STDDEV = 0.7  # heights per second: people walk at 0.8
+_ACCELERATION_DENSITY = 1.0  # heights^2 / s^3: speed changes by 1 height per second in a second
+
+
+@dataclass(frozen=True)
+class TrackerOptions:
+    """When a box continues a track, starts one, or is left without an id.
+
+    :param certain_score: boxes with this score or more are joined first, and may start tracks;
+        0..1.
+    :param min_iou: least overlap of a certain box with a track's prediction, times its score;
+        0..1.
+    :param min_iou_uncertain: the same for the uncertain boxes; 0..1.
+    :param lifetime_s: a track that was not seen for longer ends, seconds. Keep it above the time
+        between two images.
+    """
+
+    certain_score: float = 0.5
+    min_iou: float = 0.2
+    min_iou_uncertain: float = 0.5
+    lifetime_s: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Tracks:
+    """The tracks alive.
+
+    :param numbers: (t,) the ids.
+    :param seen_s: (t,) stamp of the last box, seconds.
+    :param centres: (t, 2) pixels.
+    :param speeds: (t, 2) pixels per second.
+    :param sizes: (t, 2) width and height, pixels.
+    :param variances: (t, 3) of centre, centre with speed, speed; heights and seconds.
+    """
+
+    numbers: np.ndarray
+    seen_s: np.ndarray
+    centres: np.ndarray
+    speeds: np.ndarray
+    sizes: np.ndarray
+    variances: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, rows: np.ndarray) -> '_Tracks':
+        return _Tracks(*(array[rows] for array in vars(self).values()))
+
+    def __add__(self, other: '_Tracks') -> '_Tracks':
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return _Tracks(*(np.concatenate(pair) for pair in pairs))
+
+    @classmethod
+    def starting(cls, boxes: np.ndarray, numbers: np.ndarray, stamp_s: float) -> '_Tracks':
+        """Return tracks that stand still at boxes (t, 4)."""
+        start = [_POSITION_STDDEV**2, 0.0, _START_SPEED_STDDEV**2]
+        return cls(
+            numbers,
+            np.full(len(boxes), stamp_s),
+            boxes[:, :2] + boxes[:, 2:] / 2,
+            np.zeros((len(boxes), 2)),
+            boxes[:, 2:],
+            np.tile(start, (len(boxes), 1)),
+        )
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """Return (t, 4) x, y, width, height, pixels."""
+        return np.concatenate([self.centres - self.sizes / 2, self.sizes], axis=1)
+
+    def after(self, elapsed_s: float) -> '_Tracks':
+        """Return where the tracks should be: constant speed, size as it was."""
+        p, c, v = self.variances.T
+        q, t = _ACCELERATION_DENSITY, elapsed_s
+        grown = np.stack(
+            [p + 2 * t * c + t**2 * v + q * t**3 / 3, c + t * v + q * t**2 / 2, v + q * t], axis=1
+        )
+        moved = self.centres + t * self.speeds
+        return _Tracks(self.numbers, self.seen_s, moved, self.speeds, self.sizes, grown)
+
+    def joined(self, boxes: np.ndarray, stamp_s: float) -> '_Tracks':
+        """Return the tracks with a box (t, 4) each: a Kalman filter's update."""
+        p, c, v = self.variances.T
+        innovation = p + _POSITION_STDDEV**2
+        gain, speed_gain = p / innovation, c / innovation
+        missed = boxes[:, :2] + boxes[:, 2:] / 2 - self.centres
+        return _Tracks(
+            self.numbers,
+            np.full(len(self), stamp_s),
+            self.centres + gain[:, None] * missed,
+            self.speeds + speed_gain[:, None] * missed,
+            self.sizes + gain[:, None] * (boxes[:, 2:] - self.sizes),
+            np.stack([(1 - gain) * p, (1 - gain) * c, v - speed_gain * c], axis=1),
+        )
+
+
+class Tracker:
+    """Give the people of one camera ids, image after image.
+
+    Ids are '1', '2', ... and never used twice by one tracker, not even after `reset`.
+    """
+
+    def __init__(self, options: TrackerOptions = TrackerOptions()) -> None:
+        self._options = options
+        self._next_number = 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everybody: whoever comes next is new."""
+        self._tracks = _Tracks.starting(np.zeros((0, 4)), np.zeros(0, dtype=int), 0.0)
+        self._stamp_s = -np.inf
+
+    def update(self, persons: Persons, stamp_s: float) -> Persons:
+        """Return the same people, in their order, with ids; '' = uncertain and of no track.
+
+        :param stamp_s: the image's time, seconds. A time before the last one's is a clock that
+            jumped back, and resets.
+        """
+        if stamp_s < self._stamp_s:
+            self.reset()
+        tracks = self._tracks[stamp_s - self._tracks.seen_s <= self._options.lifetime_s]
+        # every track's state is at the last image's stamp, joined there or not
+        tracks = tracks.after(stamp_s - self._stamp_s) if len(tracks) else tracks
+        matches = self._match(tracks, persons)
+        joined = matches >= 0
+        rows = matches[joined]
+        lost = np.delete(np.arange(len(tracks)), rows)
+        new = ~joined & (persons.scores >= self._options.certain_score)
+        numbers = np.zeros(len(persons), dtype=int)
+        numbers[joined] = tracks.numbers[rows]
+        numbers[new] = self._next_number + np.arange(new.sum())
+        self._next_number += int(new.sum())
+        self._tracks = (
+            tracks[rows].joined(persons.boxes[joined], stamp_s)
+            + tracks[lost]
+            + _Tracks.starting(persons.boxes[new], numbers[new], stamp_s)
+        )
+        self._stamp_s = stamp_s
+        return persons.with_ids([str(number) if number else '' for number in numbers])
+
+    def _match(self, tracks: _Tracks, persons: Persons) -> np.ndarray:
+        """Return the track of each person (n,), -1 = none: ByteTrack's two rounds."""
+        options = self._options
+        iou = overlaps(persons.boxes, tracks.boxes)
+        certain = persons.scores >= options.certain_score
+        # a sure box outweighs one that overlaps a little more, as in the paper's code
+        first = np.where(certain[:, None], iou * persons.scores[:, None], 0)
+        matches = greedy_pairs(first, options.min_iou)
+        free = np.ones(len(tracks), dtype=bool)
+        free[matches[matches >= 0]] = False
+        free &= tracks.seen_s == self._stamp_s
+        second = np.where(~certain[:, None] & free, iou, 0)
+        return np.maximum(matches, greedy_pairs(second, options.min_iou_uncertain))
+
+
+def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the intersection over union (n, m) of boxes (n, 4) with others (m, 4)."""
+    ends, other_ends = boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:]
+    corner = np.maximum(boxes[:, None, :2], others[:, :2])
+    size = np.maximum(np.minimum(ends[:, None], other_ends) - corner, 0)
+    shared = size.prod(axis=2)
+    union = boxes[:, None, 2:].prod(axis=2) + others[:, 2:].prod(axis=1) - shared
+    return np.asarray(shared / np.maximum(union, 1e-9))
+
+
+def greedy_pairs(scores: np.ndarray, minimum: float) -> np.ndarray:
+    """Return the column (n,) of each row of scores (n, m), -1 = none, the best pairs first."""
+    columns = np.full(scores.shape[0], -1)
+    pairs = np.argwhere((scores >= minimum) & (scores > 0))
+    order = np.argsort(-scores[pairs[:, 0], pairs[:, 1]], kind='stable')
+    taken: set[int] = set()
+    for row, column in pairs[order].tolist():
+        if columns[row] < 0 and column not in taken:
+            columns[row] = column
+            taken.add(column)
+    return columns
