@@ -1,0 +1,1 @@
+"""What `pose3d benchmark` measures: one file per sub-command."""

@@ -1,0 +1,190 @@
+"""Accuracy of roots and poses on the calibrated clip of one person (pose3d fetch clips)."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+from pose3d_ros import stages, weights
+from pose3d_ros.benchmarks import report
+from pose3d_ros.benchmarks.accuracy_tables import (
+    CALIBRATED,
+    FITTED,
+    PLACED,
+    ROOTNET,
+    Estimate,
+    K,
+    Measurement,
+    Setup,
+    tables,
+)
+from pose3d_ros.benchmarks.ground_truth import GroundTruth, ground_truth
+from pose3d_ros.camera import Camera
+from pose3d_ros.data.pose2sim import Clip
+from pose3d_ros.evaluation import box_overlaps
+from pose3d_ros.models.body_size import BodySize
+from pose3d_ros.models.placement import LIMB_JOINTS
+from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.yolox import DetectorOptions
+from pose3d_ros.people import Persons
+
+#: Those whose joints bear the names of the ground truth.
+MODELS = tuple(name for name in stages.POSENETS if name.startswith('blazepose'))
+PRECISIONS = ('f32', 'auto', 'bf16')
+VIEW_STEP = 10  # of the 100 frames of a camera every tenth is scored
+_MIN_IOU = 0.3  # of a detection with the ground truth's box, to be the subject
+_PERSON_SIDE_M = 2.0  # 3DMPPE: the square box of a person is taken for 2 m x 2 m
+_BOX_PADDING = 1.25
+_FIELDS_OF_VIEW_DEG = (50.0, 70.0)
+_ASSUMED = 'none (fallback)'
+
+
+class Stack:
+    """The networks at one precision, on one person of one image after another."""
+
+    def __init__(self, models: Sequence[str], precision: str) -> None:
+        options = RuntimeOptions(precision=precision)
+        self.precision = precision
+        self._detector = stages.DETECTORS['yolox'](None, options)
+        self._rootnet = stages.ROOTNETS['keypoints'](None, options)
+        self._posenets = {name: stages.POSENETS[name](None, options) for name in models}
+
+    def ran_in(self) -> dict[Setup, str]:
+        """Return what each posenet is computed in."""
+        return {
+            Setup(name, self.precision): net.networks[0].precision
+            for name, net in self._posenets.items()
+        }
+
+    def __call__(
+        self, image: np.ndarray, cameras: Mapping[str, Camera], box: np.ndarray
+    ) -> dict[Setup, Estimate]:
+        """Return the estimates of the person in `box` (4,): with each camera if f32, else one."""
+        persons = self._detector(image, DetectorOptions())
+        overlap = box_overlaps(box[None], persons.boxes)[0][0]
+        if overlap.max(initial=0) < _MIN_IOU:
+            return {}
+        person = persons[[int(overlap.argmax())]]
+        used = cameras if self.precision == 'f32' else {CALIBRATED: cameras[CALIBRATED]}
+        estimates: dict[Setup, Estimate] = {}
+        for name, camera in used.items():
+            estimates |= self._with_camera(image, person, name, camera)
+        return estimates
+
+    def _with_camera(
+        self, image: np.ndarray, person: Persons, name: str, camera: Camera
+    ) -> dict[Setup, Estimate]:
+        setup = partial(Setup, precision=self.precision, camera=name)
+        rooted = self._rootnet(image, person, camera, BodySize())
+        unknown = rooted.with_roots(np.full((1, 3), np.nan), np.zeros(1), rooted.keypoints)
+        estimates = {
+            setup('', method=ROOTNET): Estimate.of_roots(rooted.roots, rooted.root_depth_stddev_m),
+            setup('', method=K): Estimate.of_roots(
+                rooted.roots / rooted.roots[:, 2:] * k_depths(person.boxes, camera)[:, None],
+                np.zeros(1),
+            ),
+        }
+        for model, net in self._posenets.items():
+            limbs = net.skeleton.indices(*LIMB_JOINTS)
+            for method, persons in ((PLACED, rooted), (FITTED, unknown)):
+                poses = net(image, persons, camera)
+                estimates[setup(model, method=method)] = Estimate(
+                    poses.joints[:, limbs], poses.roots, poses.root_depth_stddev_m
+                )
+        return estimates
+
+
+def k_depths(boxes: np.ndarray, camera: Camera) -> np.ndarray:
+    """Return 3DMPPE's k (n,), metres: the depth that RootNet's gamma = 1 stands for.
+
+    sqrt(fx fy A_real / A_image), A_image the area of the box made square and padded
+    (Moon et al., ICCV 2019, section 4 and their code).
+    """
+    side_px = _BOX_PADDING * boxes[:, 2:].max(axis=1)
+    return np.asarray(_PERSON_SIDE_M * camera.focal_px / side_px)
+
+
+def measure(clip: Clip, truth: GroundTruth, stacks: Sequence[Stack]) -> Measurement:
+    """Run all stacks on the views, with a progress bar."""
+    views: list[dict[Setup, Estimate]] = []
+    joints = []
+    count = len(clip.cameras) * len(range(0, clip.frame_count, VIEW_STEP))
+    with tqdm(total=count, desc='accuracy', unit='view', disable=None) as bar:
+        for index, view in enumerate(clip.cameras):
+            width, height = view.camera.width, view.camera.height
+            cameras = {CALIBRATED: view.camera, _ASSUMED: Camera.fallback(width, height)}
+            for degrees in _FIELDS_OF_VIEW_DEG:
+                guess = Camera.from_field_of_view(width, height, degrees)
+                cameras[guess.source] = guess
+            for frame, image in enumerate(clip.frames(index)):
+                if frame % VIEW_STEP:
+                    continue
+                joints.append(truth.in_camera(index, frame))
+                box = box_around(view.camera.project(joints[-1]))
+                views.append({})
+                for stack in stacks:
+                    views[-1] |= stack(image, cameras, box)
+                bar.update()
+    ran_in: dict[Setup, str] = {}
+    for stack in stacks:
+        ran_in |= stack.ran_in()
+    return Measurement(np.stack(joints), _by_setup(views), ran_in)
+
+
+def box_around(points: np.ndarray) -> np.ndarray:
+    """Return the box (4,) x, y, width, height around points (k, 2)."""
+    low = points.min(axis=0)
+    return np.concatenate([low, points.max(axis=0) - low])
+
+
+def _by_setup(views: Sequence[Mapping[Setup, Estimate]]) -> dict[Setup, Estimate]:
+    """Return for each setup the estimates of all views, NaN for those where it has none."""
+    missed = Estimate.of_roots(np.full((1, 3), np.nan), np.zeros(1))
+    setups = dict.fromkeys(setup for view in views for setup in view)
+    return {s: Estimate.joined([view.get(s, missed) for view in views]) for s in setups}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `pose3d benchmark accuracy`."""
+    parser.add_argument(
+        '--models',
+        nargs='+',
+        choices=MODELS,
+        metavar='POSENET',
+        help=f'posenets: {", ".join(MODELS)} (default: those whose weights are there)',
+    )
+    report.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and print; return 0."""
+    clip = Clip.load('single')
+    stacks = _stacks(arguments.models or _present_models())
+    truth = ground_truth(clip)
+    report.give_out('accuracy', tables(measure(clip, truth, stacks), truth), arguments)
+    return 0
+
+
+def _present_models() -> list[str]:
+    """Return the posenets that can be loaded; the default one must be."""
+    present = list(MODELS[:1])
+    for name in MODELS[1:]:
+        try:
+            stages.POSENETS[name](None, RuntimeOptions(precision='f32'))
+        except weights.WeightsError as error:
+            print(f'left out: {error}')
+        else:
+            present.append(name)
+    return present
+
+
+def _stacks(models: Sequence[str]) -> list[Stack]:
+    stacks = []
+    for precision in PRECISIONS:
+        try:
+            stacks.append(Stack(models, precision))
+        except RuntimeUnavailable as error:
+            print(f'left out: {error}')
+    return stacks

@@ -1,0 +1,125 @@
+"""Tables of numbers for people and programs, and the machine they were measured on."""
+
+import argparse
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import openvino as ov
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    :param title: what is measured, on what.
+    :param columns: name and format of each ('' = text).
+    :param rows: a text or a number (NaN = does not apply) for each column.
+    :param note: what a reader has to know to read it right.
+    """
+
+    title: str
+    columns: tuple[tuple[str, str], ...]
+    rows: Sequence[tuple[str | float, ...]]
+    note: str = ''
+
+    def cells(self) -> list[list[str]]:
+        """Return the column names and the rows as text."""
+        formats = [spec for _, spec in self.columns]
+        body = [
+            [_cell(value, spec) for value, spec in zip(row, formats, strict=True)]
+            for row in self.rows
+        ]
+        return [[name for name, _ in self.columns], *body]
+
+    def text(self) -> str:
+        """Return the table in aligned columns, numbers to the right."""
+        cells = self.cells()
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = [
+            '  '.join(
+                cell.rjust(width) if spec else cell.ljust(width)
+                for cell, width, (_, spec) in zip(row, widths, self.columns, strict=True)
+            ).rstrip()
+            for row in cells
+        ]
+        return '\n'.join([self.title, *lines, *([self.note] if self.note else [])])
+
+    def markdown(self) -> str:
+        """Return the table as Markdown."""
+        head, *body = (f'| {" | ".join(row)} |' for row in self.cells())
+        rule = '|' + '|'.join(' ---: ' if spec else ' --- ' for _, spec in self.columns) + '|'
+        note = ['', self.note] if self.note else []
+        return '\n'.join([f'**{self.title}**', '', head, rule, *body, *note])
+
+
+def _cell(value: str | float, spec: str) -> str:
+    if isinstance(value, str):
+        return value
+    return '-' if math.isnan(value) else format(value, spec)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say how results are given out."""
+    parser.add_argument(
+        '--json', type=Path, metavar='FILE', help='write the results and the machine to this file'
+    )
+    parser.add_argument(
+        '--markdown', action='store_true', help='print Markdown instead of plain text'
+    )
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Raise OSError now, not after minutes of work, where the results could not be written."""
+    if arguments.json is not None:
+        arguments.json.open('a').close()
+
+
+def give_out(name: str, tables: Sequence[Table], arguments: argparse.Namespace) -> None:
+    """Print the tables and write them to the file that was asked for."""
+    on = machine()
+    print(f'pose3d benchmark {name}: {describe(on)}')
+    for table in tables:
+        print('\n' + (table.markdown() if arguments.markdown else table.text()))
+    if arguments.json is not None:
+        document = {'benchmark': name, 'machine': on, 'tables': [_plain(t) for t in tables]}
+        arguments.json.write_text(json.dumps(document, indent=1, allow_nan=False) + '\n')
+
+
+def _plain(table: Table) -> dict[str, object]:
+    """Return the table for JSON, which knows no NaN."""
+    rows = [
+        [None if isinstance(value, float) and math.isnan(value) else value for value in row]
+        for row in table.rows
+    ]
+    names = [name for name, _ in table.columns]
+    return {**asdict(table), 'columns': names, 'rows': rows}
+
+
+def machine() -> dict[str, str | int | bool]:
+    """Return what of this machine bears on results."""
+    core = ov.Core()
+    return {
+        'processor': core.get_property('CPU', 'FULL_DEVICE_NAME').strip(),
+        'cores': len(os.sched_getaffinity(0)),
+        'bf16': 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'),
+        'system': f'{platform.system()} {platform.machine()}',
+        'python': platform.python_version(),
+        'openvino': ov.__version__.partition('-')[0],
+        'opencv': cv2.__version__,
+        'numpy': np.__version__,
+    }
+
+
+def describe(on: dict[str, str | int | bool]) -> str:
+    """Return the machine in one line."""
+    return (
+        f'{on["processor"]}, {on["cores"]} cores, {"with" if on["bf16"] else "no"} bf16, '
+        f'{on["system"]}, OpenVINO {on["openvino"]}'
+    )

@@ -1,0 +1,31 @@
+"""Measure accuracy and detection on real films, against what is known of them."""
+
+import argparse
+import sys
+
+from pose3d_ros.benchmarks import accuracy, detector, report
+from pose3d_ros.data.pose2sim import ClipError
+from pose3d_ros.weights import WeightsError
+
+BENCHMARKS = {'accuracy': accuracy, 'detector': detector}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `pose3d benchmark`."""
+    subparsers = parser.add_subparsers(dest='benchmark', required=True, metavar='BENCHMARK')
+    for name, module in BENCHMARKS.items():
+        summary = (module.__doc__ or '').splitlines()[0]
+        module.add_arguments(subparsers.add_parser(name, help=summary, description=summary))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run one benchmark; return 0, 1 (something is missing) or 130 (interrupted)."""
+    try:
+        report.check_arguments(arguments)
+        return int(BENCHMARKS[arguments.benchmark].run(arguments))
+    except (WeightsError, ClipError, OSError) as error:
+        print(f'pose3d benchmark: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('pose3d benchmark: interrupted', file=sys.stderr)
+        return 130
