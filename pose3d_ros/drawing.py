@@ -1,13 +1,22 @@
-"""Poses over the camera's image: skeletons, boxes, distances. The same person, the same colour."""
+"""Pictures of poses: over the camera's image, and in space. The same person, the same colour."""
 
 import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from pose3d_ros.camera import Camera
+from pose3d_ros.levelling import levelling
 from pose3d_ros.people import Persons, Poses
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
 
 #: A joint with a lower score is drawn faint in pictures, and left out of markers.
 MIN_JOINT_SCORE = 0.3
@@ -223,3 +232,150 @@ def _draw_label(
     cv2.rectangle(image, *plate, _bgr(colour), cv2.FILLED)
     origin = (left + margin, bottom - margin)
     cv2.putText(image, text, origin, _FONT, scale, _DARK, thickness, cv2.LINE_AA)
+
+
+def draw_scene(poses: Poses | Sequence[Poses], camera: Camera, path: Path) -> None:
+    """Write a picture (PNG) of the people in space: in perspective, and from above.
+
+    Where the camera is tilted the picture is not: the floor lies where the ankles do, and up is
+    where the shoulders are. Both are guesses for the eye, not measurements.
+
+    :param poses: of one image; or of several, in order: the last are drawn, the others give their
+        paths.
+    """
+    # matplotlib takes half a second to import, and nothing else here needs it
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    scene = _Scene.of([poses] if isinstance(poses, Poses) else poses, camera)
+    figure = Figure(figsize=(13, 6.2), dpi=120, facecolor='white')
+    FigureCanvasAgg(figure)
+    _draw_space(figure.add_axes((-0.02, -0.12, 0.68, 1.24), projection='3d'), scene)
+    _draw_above(figure.add_axes((0.69, 0.09, 0.30, 0.84)), scene)
+    figure.savefig(path, format='png')
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What the picture shows, levelled: x right, y forward, z up from the floor; metres.
+
+    :param poses: the people.
+    :param bones: of each person, (m, 2, 3).
+    :param roots: (n, 3).
+    :param heads: (n, 3) the highest joint of each.
+    :param paths: of each person, (t, 3) roots so far.
+    :param eye: (3,) the camera.
+    :param rays: (4, 3) from the camera to the image's corners.
+    :param low: (3,) the least of everything.
+    :param high: (3,) the most of everything.
+    """
+
+    poses: Poses
+    bones: list[np.ndarray]
+    roots: np.ndarray
+    heads: np.ndarray
+    paths: list[np.ndarray]
+    eye: np.ndarray
+    rays: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, sequence: Sequence[Poses], camera: Camera) -> '_Scene':
+        """Return the scene of the last poses."""
+        poses = sequence[-1]
+        turn, height_m = levelling(sequence)
+        eye = np.array([0, 0, height_m])
+        joints = poses.joints @ turn.T + eye
+        paths = [
+            np.array([p.roots[p.ids.index(i)] for p in sequence if i in p.ids]) @ turn.T + eye
+            for i in poses.ids
+        ]
+        right, bottom = camera.width - 1, camera.height - 1
+        corners = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]])
+        known = np.concatenate([joints.reshape(-1, 3), eye + np.array([[-1, 0, 0], [1, 2, 0]])])
+        highest = np.nan_to_num(joints[..., 2], nan=-np.inf).argmax(axis=1)
+        return cls(
+            poses,
+            [bones @ turn.T + eye for bones in skeleton_lines(poses)],
+            poses.roots @ turn.T + eye,
+            joints[np.arange(len(poses)), highest],
+            paths,
+            eye,
+            camera.back_project(corners, np.ones(4)) @ turn.T,
+            np.floor(np.nanmin(known, axis=0) - 0.3),
+            np.ceil(np.nanmax(known, axis=0) + 0.3),
+        )
+
+    @property
+    def step_m(self) -> float:
+        """Return the distance between the grid's lines."""
+        return float(next(s for s in (1, 2, 5, 10, 20, 50, np.inf) if self.high[1] <= 10 * s))
+
+    def people(self) -> Iterator[tuple[int, str, tuple[float, float, float]]]:
+        """Yield the index, the name ('' = none) and the colour of each person with a root."""
+        for i, person_id in enumerate(self.poses.ids):
+            if np.isfinite(self.roots[i]).all():
+                yield i, f'#{person_id}' if person_id else '', person_colour(person_id, i)
+
+
+def _draw_space(axes: 'Axes3D', scene: _Scene) -> None:
+    """Draw the people, the camera's view and the floor in perspective."""
+    low, high, step = scene.low, scene.high, scene.step_m
+    near, left = min(low[1], 0.0), step * np.floor(low[0] / step)
+    for x in np.arange(left, high[0] + 1e-6, step):
+        axes.plot([x, x], [0, high[1]], [0, 0], color='0.85', linewidth=0.8, zorder=0)
+    for y in np.arange(0, high[1] + 1e-6, step):
+        axes.plot([left, high[0]], [y, y], [0, 0], color='0.85', linewidth=0.8, zorder=0)
+        axes.text(high[0] + 0.02 * high[1], y, 0, f'{y:g} m', color='0.45', fontsize=8)
+    corners = scene.eye + 0.08 * high[1] * scene.rays
+    view = np.concatenate([[corner, scene.eye] for corner in corners] + [corners, corners[:1]])
+    axes.plot(*view.T, color='0.3', linewidth=1)
+    distance_m, _ = distances(scene.poses.roots, scene.poses.root_depth_stddev_m)
+    for i, name, colour in scene.people():
+        gaps = np.full((len(scene.bones[i]), 1, 3), np.nan)
+        bones = np.concatenate([scene.bones[i], gaps], axis=1).reshape(-1, 3)
+        axes.plot(*bones.T, color=colour, linewidth=2.4, solid_capstyle='round')
+        x, y, z = scene.roots[i]
+        axes.plot([x, x], [y, y], [0, z], color=colour, linewidth=0.8, linestyle=':')
+        axes.plot(*scene.paths[i][:, :2].T, 0, color=colour, linewidth=1.5, alpha=0.5)
+        axes.scatter([x], [y], [0], color=[colour], s=18)
+        place = scene.heads[i] + [0, 0, 0.03 * high[1]]
+        label = f'{name} {distance_m[i]:.1f} m'.strip()
+        axes.text(*place, label, fontsize=10, ha='center', weight='bold', color=_dark(colour))
+    axes.set(xlim=(left, high[0]), ylim=(near, high[1]), zlim=(0, high[2]))
+    axes.set_box_aspect((high[0] - left, high[1] - near, high[2]), zoom=1.3)
+    axes.set_axis_off()
+    axes.view_init(elev=18, azim=-65)
+
+
+def _draw_above(axes: 'Axes', scene: _Scene) -> None:
+    """Draw the roots, how unsure their distance is, and the edges of the view, from above."""
+    low, high, step = scene.low, scene.high, scene.step_m
+    angles = np.linspace(0, np.pi, 90)
+    for radius in np.arange(step, 2 * high[1], step):
+        axes.plot(radius * np.cos(angles), radius * np.sin(angles), color='0.88', linewidth=0.8)
+    edges = scene.rays[:, :2] / np.maximum(scene.rays[:, 1:2], 1e-3) * 2 * high[1]
+    for edge in (edges[edges[:, 0].argmin()], edges[edges[:, 0].argmax()]):
+        axes.plot([0, edge[0]], [0, edge[1]], color='0.6', linewidth=1)
+    axes.plot(0, 0, marker='^', color='0.3', markersize=9)
+    for i, name, colour in scene.people():
+        x, y = scene.roots[i, :2]
+        part = scene.poses.root_depth_stddev_m[i] / scene.poses.roots[i, 2]
+        axes.plot(*scene.paths[i][:, :2].T, color=colour, linewidth=1.2, alpha=0.5)
+        axes.plot([x - part * x, x + part * x], [y - part * y, y + part * y], color=colour)
+        axes.plot(x, y, marker='o', color=colour, markersize=8)
+        axes.annotate(
+            name, (x, y), (8, 5), textcoords='offset points', weight='bold', color=_dark(colour)
+        )
+    middle, half = (low[0] + high[0]) / 2, max((high[0] - low[0]) / 2 + 0.5, 0.35 * high[1])
+    axes.set(xlim=(middle - half, middle + half), ylim=(-0.05 * high[1], high[1]))
+    axes.set(xlabel='to the right, m', ylabel='forward, m')
+    axes.set_title('from above; bars are ± 1 standard deviation', fontsize=10)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.set_aspect('equal')
+
+
+def _dark(colour: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Return the colour for text on white."""
+    return 0.7 * colour[0], 0.7 * colour[1], 0.7 * colour[2]
