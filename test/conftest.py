@@ -63,7 +63,7 @@ class Graph:
         self.wait(lambda: publisher.get_subscription_count() > 0, f'a subscriber of {topic}')
         return publisher
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
         """Wait until a condition holds; fail with `what` when it does not in time."""
         end = time.monotonic() + seconds
         while not condition():

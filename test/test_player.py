@@ -34,7 +34,7 @@ def start(node: str, **parameters: Any) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 30.0) -> tuple[int, str]:
+def finish(process: subprocess.Popen[str], seconds: float = 90.0) -> tuple[int, str]:
     """Wait for a process; return its status and what it said."""
     said = process.communicate(timeout=seconds)[1]
     return process.returncode, said
@@ -172,8 +172,9 @@ def test_a_bag_says_which_image_topics_it_has(tmp_path: Path) -> None:
 
 
 def test_absent_weights_end_with_the_command_to_run(tmp_path: Path) -> None:
-    for node in ('detector', 'rootnet', 'posenet'):
-        status, said = finish(start(node, weights_dir=tmp_path))
+    running = [start(node, weights_dir=tmp_path) for node in ('detector', 'rootnet', 'posenet')]
+    for process in running:
+        status, said = finish(process)
         assert status == 1 and 'pose3d fetch' in said and 'Traceback' not in said
 
 
@@ -185,11 +186,14 @@ def test_corrupt_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_parameters_that_cannot_be_are_refused() -> None:
-    for parameter, said_of in (
+    cases = (
         ({'model': 'hog'}, 'choose from yolox'),
         ({'precision': 'int3'}, 'choose from auto, f32, bf16'),
         ({'device': 'GPU.7'}, 'is not on this machine, which has'),
-        ({'score_threshold': 7.0}, 'score_threshold'),
-    ):
-        status, said = finish(start('detector', **parameter))
+        ({'score_threshold': 7.0}, "'score_threshold' (float from 0.01 to 1"),
+        ({'score_threshold': 1}, 'such as 1.0'),
+    )
+    running = [start('detector', **parameter) for parameter, _ in cases]
+    for process, (_, said_of) in zip(running, cases, strict=True):
+        status, said = finish(process)
         assert status == 1 and said_of in said and 'Traceback' not in said, said

@@ -13,10 +13,11 @@ import numpy as np
 
 from pose3d_ros.bags import messages, open_bag
 from pose3d_ros.camera import Camera
-from pose3d_ros.drawing import draw_overlay, draw_scene
-from pose3d_ros.nodes.messages import image_from_compressed, poses_from_message
+from pose3d_ros.drawing import draw_overlay
+from pose3d_ros.nodes.messages import camera_from_info, image_from_compressed, poses_from_message
 from pose3d_ros.nodes.processes import processes
 from pose3d_ros.people import Poses
+from pose3d_ros.scene import draw_scene
 
 _OVERLAY_FPS = 12.0
 _STAGES = ('detector', 'rootnet', 'posenet')
@@ -97,8 +98,7 @@ def camera_of(bag: Path) -> Camera:
     """
     with open_bag(bag) as reader:
         for message in messages(reader, ['/camera_info']):
-            info = message.decoded()
-            return Camera(info.K.reshape(3, 3), info.width, info.height, info.D)
+            return camera_from_info(message.decoded(), rectified=False)
     raise DemoError(f'{bag} holds no camera_info')
 
 

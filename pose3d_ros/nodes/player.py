@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 
 from pose3d_ros.bags import BagError, messages, open_bag
 from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.footage import FootageError, read_frames
 from pose3d_ros.msg import Pose3DArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
 from pose3d_ros.nodes.messages import (
@@ -32,7 +33,6 @@ from pose3d_ros.nodes.messages import (
 )
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
 from pose3d_ros.transport import prepare_process
-from pose3d_ros.video import VideoError, read_frames
 
 PARAMETERS = (
     Param(
@@ -75,7 +75,7 @@ _IMAGE_TYPES = {
     'sensor_msgs/msg/Image': image_from_message,
     'sensor_msgs/msg/CompressedImage': image_from_compressed,
 }
-_START_ERRORS = (BagError, CameraError, MessageError, ParameterError, VideoError)
+_START_ERRORS = (BagError, CameraError, MessageError, ParameterError, FootageError)
 
 
 @dataclass(frozen=True)
@@ -240,21 +240,11 @@ def bag_shots(path: Path, image_topic: str) -> Iterator[Shot]:
         for message in messages(reader, [topic, info_topic]):
             content = message.decoded()
             if message.topic == info_topic:
-                camera = camera_from_info(_Info(content), rectified='rect' in topic)
+                camera = camera_from_info(content, rectified='rect' in topic)
             else:
                 image = _IMAGE_TYPES[message.type_name](content)
                 stamp = content.header.stamp
                 yield Shot(image, stamp.sec + stamp.nanosec / 1e9, camera)
-
-
-class _Info:
-    """A CameraInfo as rosbags reads it, under the names of rclpy's."""
-
-    def __init__(self, content: object) -> None:
-        self._content = content
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._content, name.upper() if name in 'dkrp' else name)
 
 
 def _image_topic(path: Path, wanted: str, topics: dict[str, str]) -> str:
@@ -286,6 +276,10 @@ def main(args: list[str] | None = None) -> None:
         status = 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass  # asked to stop
+    except Exception:
+        if rclpy.ok():
+            raise
+        # asked to stop while publishing
     finally:
         rclpy.try_shutdown()
         if player is not None:
