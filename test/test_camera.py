@@ -78,7 +78,9 @@ def test_inverse_for_any_ordinary_lens(
     matrix = np.array([[focal, 0, 640], [0, focal, 360], [0, 0, 1]])
     camera = Camera(matrix, WIDTH, HEIGHT, np.array([k1, k2, p1, -p1, 0]))
     pixel = np.array([u, v])
-    np.testing.assert_allclose(camera.project(camera.back_project(pixel, 2.0)), pixel, atol=1e-3)
+    np.testing.assert_allclose(
+        camera.project(camera.back_project(pixel, np.array(2.0))), pixel, atol=1e-3
+    )
 
 
 def test_pinhole_by_hand() -> None:

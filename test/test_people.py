@@ -1,6 +1,7 @@
 """What the stages hand on: shapes that do not fit are refused, rows stay together."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def persons_of(n: int) -> Persons:
         ({'keypoints': Keypoints(HALPE26, np.zeros((2, 26, 2)), np.zeros((2, 26)))}, '3 boxes'),
     ],
 )
-def test_persons_of_unequal_number_are_refused(change: dict[str, object], message: str) -> None:
+def test_persons_of_unequal_number_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(persons_of(3), **change)
 
@@ -68,7 +69,7 @@ def test_keypoints_of_another_shape_are_refused(
         {'ids': ()},
     ],
 )
-def test_poses_of_another_shape_are_refused(change: dict[str, object]) -> None:
+def test_poses_of_another_shape_are_refused(change: dict[str, Any]) -> None:
     good = Poses(
         BLAZEPOSE,
         np.zeros((2, 33, 3)),
@@ -149,7 +150,7 @@ def test_nobody() -> None:
 
 
 def test_arrays_are_doubles_whatever_comes() -> None:
-    persons = Persons([[1, 2, 3, 4]], [np.float32(0.5)])  # type: ignore[arg-type, list-item]
+    persons = Persons([[1, 2, 3, 4]], [np.float32(0.5)])  # type: ignore[arg-type]
     assert persons.boxes.dtype == persons.scores.dtype == np.float64
     with pytest.raises(dataclasses.FrozenInstanceError):
         persons.scores = np.zeros(1)  # type: ignore[misc]

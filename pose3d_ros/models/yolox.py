@@ -107,7 +107,8 @@ def open_graph(weights: Path) -> bytes:
         graph.input[0].type.tensor_type.shape.dim[axis].dim_param = symbol
     del graph.output[:]
     for name in _HEAD_NAMES:
-        graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        info = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * 4)
+        graph.output.append(info)
     del graph.value_info[:]
     return bytes(model.SerializeToString())
 

@@ -1,0 +1,246 @@
+"""What runs a network: its input as promised, batches of any size, one thread after another."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+from real import people, people_image
+
+from pose3d_ros import weights
+from pose3d_ros.crops import Crops
+from pose3d_ros.models import runtime
+from pose3d_ros.models.rtmpose import RTMPose
+from pose3d_ros.models.runtime import (
+    ANY,
+    ImageInput,
+    Network,
+    RuntimeOptions,
+    RuntimeUnavailable,
+)
+
+F32 = RuntimeOptions(precision='f32')
+
+
+def toy(layout: str = 'NCHW', channels: int = 3) -> bytes:
+    """Return a graph with two outputs: its input plus 1, and half its input."""
+    shape: list[str | int | None] = [1, 'h', 'w', channels]
+    if layout == 'NCHW':
+        shape = [1, channels, 'h', 'w']
+    graph = helper.make_graph(
+        [
+            helper.make_node('Add', ['image', 'one'], ['more']),
+            helper.make_node('Mul', ['image', 'half'], ['less']),
+        ],
+        'toy',
+        [helper.make_tensor_value_info('image', TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None] * 4) for n in ('more', 'less')],
+        [
+            helper.make_tensor('one', TensorProto.FLOAT, [1], [1.0]),
+            helper.make_tensor('half', TensorProto.FLOAT, [1], [0.5]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def images_of(n: int, height: int = 4, width: int = 6) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize('rgb', [False, True])
+@pytest.mark.parametrize('layout', ['NCHW', 'NHWC'])
+def test_images_reach_the_network_as_described(layout: str, rgb: bool) -> None:
+    mean, std = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
+    network = Network(toy(layout), ImageInput(4, 6, layout, rgb, mean, std), ['more'], F32)
+    images = images_of(2)
+    expected = ((images[..., ::-1] if rgb else images) - np.array(mean)) / std + 1
+    if layout == 'NCHW':
+        expected = expected.transpose(0, 3, 1, 2)
+    (found,) = network(images)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_outputs_come_in_the_order_asked_for_and_stay() -> None:
+    network = Network(toy(), ImageInput(4, 6), ['less', 'more'], F32)
+    first = images_of(1)
+    less, more = network(first)
+    kept = less.copy(), more.copy()
+    network(255 - first)
+    np.testing.assert_array_equal(less, kept[0])
+    np.testing.assert_array_equal(more, kept[1])
+    np.testing.assert_allclose(2 * less, more - 1)
+
+
+def test_any_size_from_call_to_call() -> None:
+    network = Network(toy(), ImageInput(ANY, ANY), ['more'], F32)
+    for height, width in ((4, 6), (32, 8), (4, 6), (1, 1)):
+        images = images_of(1, height, width)
+        np.testing.assert_allclose(network(images)[0], images.transpose(0, 3, 1, 2) + 1.0)
+
+
+def test_views_and_read_only_images() -> None:
+    network = Network(toy(), ImageInput(4, 6), ['more'], F32)
+    images = images_of(4)
+    images.setflags(write=False)
+    view = images[::2, ::-1, ::-1]
+    np.testing.assert_allclose(network(view)[0], view.transpose(0, 3, 1, 2) + 1.0)
+
+
+@given(count=st.integers(1, 300), largest=st.integers(1, 64))
+def test_batches_cover_everybody_in_few_sizes(count: int, largest: int) -> None:
+    batches = list(runtime._batches(count, largest))
+    ends = [first + size for first, size in batches]
+    assert [first for first, _ in batches] == [0, *ends[:-1]]
+    assert ends[-1] == count
+    for _, size in batches:
+        assert size == largest or (size < largest and size & (size - 1) == 0)
+    assert len(batches) <= count // largest + 7
+
+
+@pytest.mark.parametrize('n', [1, 3, 7, 9])
+@pytest.mark.parametrize('max_batch', [1, 3, 16])
+def test_the_size_of_batches_changes_nothing(n: int, max_batch: int) -> None:
+    options = RuntimeOptions(precision='f32', max_batch=max_batch)
+    network = Network(toy(), ImageInput(4, 6), ['more', 'less'], options)
+    images = images_of(n)
+    more, less = network(images)
+    np.testing.assert_allclose(more, images.transpose(0, 3, 1, 2) + 1.0)
+    np.testing.assert_allclose(less, images.transpose(0, 3, 1, 2) / 2)
+
+
+def test_nobody_is_an_error_and_not_an_empty_list() -> None:
+    network = Network(toy(), ImageInput(4, 6), ['more'], F32)
+    with pytest.raises(ValueError, match='one image or more'):
+        network(images_of(0))
+
+
+def test_warming_up_prepares_the_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    run = Network._infer
+
+    def infer(network: Network, images: np.ndarray) -> list[np.ndarray]:
+        sizes.append(len(images))
+        return run(network, images)
+
+    monkeypatch.setattr(Network, '_infer', infer)
+    network = Network(toy(), ImageInput(4, 6), ['more'], F32)
+    network.warm_up()
+    assert sizes == [1, 2, 4]
+    assert network.busy_s == 0
+    network(images_of(7))
+    assert sizes[3:] == [4, 2, 1]
+    assert network.busy_s > 0
+    sizes.clear()
+    Network(toy(), ImageInput(4, 6), ['more'], RuntimeOptions(max_batch=3)).warm_up(16)
+    assert sizes == [1, 2]
+
+
+def test_threads_each_get_their_own_result() -> None:
+    network = Network(toy(), ImageInput(64, 64), ['more', 'less'], F32)
+    wrong: list[int] = []
+
+    def work(number: int) -> None:
+        images = np.full((1 + number % 3, 64, 64, 3), number * 10, np.uint8)
+        for _ in range(100):
+            more, less = network(images)
+            if not ((more == number * 10 + 1).all() and (less == number * 5).all()):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_another_network_is_named(tmp_path: Path) -> None:
+    path = tmp_path / 'toy.onnx'
+    path.write_bytes(toy())
+    with pytest.raises(ValueError, match=r'toy\.onnx is another network: .* no output dets, boxes'):
+        Network(path, ImageInput(4, 6), ['dets', 'more', 'boxes'], F32)
+
+
+@pytest.mark.parametrize('device', ['TPU', 'cpu', ''])
+def test_a_device_that_is_not_there(device: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match=rf"device '{device}' .*CPU"):
+        Network(toy(), ImageInput(4, 6), ['more'], RuntimeOptions(device))
+
+
+@pytest.mark.parametrize('precision', ['f16', 'int8', '', 'F32'])
+def test_a_precision_that_is_not_known(precision: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match=rf"'{precision}' is unknown; known are auto, f32"):
+        RuntimeOptions(precision=precision)
+
+
+@pytest.mark.parametrize('max_batch', [0, -1])
+def test_a_batch_of_nobody(max_batch: int) -> None:
+    with pytest.raises(ValueError, match='max_batch'):
+        RuntimeOptions(max_batch=max_batch)
+
+
+class OtherMachine:
+    """An OpenVINO core that says what another machine has."""
+
+    def __init__(self, *capabilities: str) -> None:
+        self.available_devices = ['CPU', 'GPU.0', 'GPU.1']
+        self._capabilities = capabilities
+
+    def get_property(self, device: str, name: str) -> list[str]:
+        assert name == 'OPTIMIZATION_CAPABILITIES'
+        if device == 'GPU.7':
+            raise RuntimeError('no such device')
+        return ['FP32', *self._capabilities]
+
+
+@pytest.mark.parametrize(
+    ('precision', 'has_bf16', 'accurate', 'chosen'),
+    [
+        ('auto', True, True, 'bf16'),
+        ('auto', True, False, 'f32'),
+        ('auto', False, True, 'f32'),
+        ('bf16', True, False, 'bf16'),
+        ('f32', True, True, 'f32'),
+    ],
+)
+def test_which_precision_is_chosen(
+    precision: str, has_bf16: bool, accurate: bool, chosen: str
+) -> None:
+    core = OtherMachine('BF16') if has_bf16 else OtherMachine()
+    options = RuntimeOptions(precision=precision)
+    assert runtime._precision(core, options, accurate) == chosen
+
+
+def test_no_bf16_there() -> None:
+    options = RuntimeOptions(precision='bf16')
+    with pytest.raises(RuntimeUnavailable, match='does not compute in bf16; use precision f32'):
+        runtime._precision(OtherMachine(), options, True)
+
+
+def test_a_second_gpu_that_is_not_there() -> None:
+    with pytest.raises(RuntimeUnavailable, match=r"'GPU\.7' cannot be used: no such device"):
+        runtime._precision(OtherMachine(), RuntimeOptions('GPU.7'), True)
+
+
+def test_bf16_is_near_f32_on_real_crops() -> None:
+    """Of the 256 rows of a crop: half the keypoints within 1, all that are certain within 6."""
+    image, boxes = people_image(), people().boxes
+    try:
+        network = RTMPose(weights.path('rtmpose_s'), RuntimeOptions(precision='bf16'))
+    except RuntimeUnavailable:
+        pytest.skip('this processor has no bf16')
+    exact = RTMPose(weights.path('rtmpose_s'), F32)(image, boxes)
+    coarse = network(image, boxes)
+    scale = np.linalg.det(Crops.of_boxes(boxes, (192, 256), 1.25).affines[:, :, :2]) ** 0.5
+    off = np.linalg.norm(exact.xy - coarse.xy, axis=2) * scale[:, None]
+    assert np.median(off) < 1
+    assert off[exact.scores > 0.5].max() < 6
+    assert np.abs(exact.scores - coarse.scores).max() < 0.15
+    assert off.max() > 0, 'bf16 was not used'

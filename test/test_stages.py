@@ -1,0 +1,71 @@
+"""The stages by name: what can be asked for, and what is said when its weights are missing."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from real import people, people_image
+
+from pose3d_ros.camera import Camera
+from pose3d_ros.models.body_size import BodySize
+from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.yolox import DetectorOptions
+from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS
+from pose3d_ros.weights import WeightsError
+
+EVERY = [
+    *(('detector', name) for name in DETECTORS),
+    *(('rootnet', name) for name in ROOTNETS),
+    *(('posenet', name) for name in POSENETS),
+]
+TABLES: dict[str, dict[str, Any]] = {
+    'detector': DETECTORS,
+    'rootnet': ROOTNETS,
+    'posenet': POSENETS,
+}
+
+
+def test_the_defaults_are_there() -> None:
+    assert 'yolox' in DETECTORS
+    assert 'keypoints' in ROOTNETS
+    assert {'blazepose', 'blazepose_lite', 'blazepose_heavy'} <= set(POSENETS)
+
+
+@pytest.mark.parametrize(('stage', 'name'), EVERY)
+def test_missing_weights_name_the_command_that_brings_them(
+    stage: str, name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(WeightsError, match=r'Run: .*pose3d fetch') as caught:
+        TABLES[stage][name](tmp_path, RuntimeOptions())
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(('stage', 'name'), [e for e in EVERY if e[1] in ('yolox', 'keypoints')])
+def test_an_absent_device_is_said_before_the_first_image(stage: str, name: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match="device 'NPU'"):
+        TABLES[stage][name](None, RuntimeOptions('NPU'))
+
+
+def test_the_full_model_stays_exact_where_auto_would_choose_bf16() -> None:
+    assert POSENETS['blazepose'](None, RuntimeOptions()).networks[0].precision == 'f32'
+
+
+def test_the_default_chain_by_name() -> None:
+    """Image to poses with the defaults as they are chosen here, whatever the processor."""
+    image, options = people_image(), RuntimeOptions()
+    camera = Camera.fallback(image.shape[1], image.shape[0])
+    detector = DETECTORS['yolox'](None, options)
+    rootnet = ROOTNETS['keypoints'](None, options)
+    posenet = POSENETS['blazepose'](None, options)
+    for stage in (detector, rootnet, posenet):
+        assert len(stage.networks) == 1
+    persons = detector(image, DetectorOptions())
+    assert len(persons) == len(people())
+    rooted = rootnet(image, persons, camera, BodySize())
+    poses = posenet(image, rooted, camera)
+    assert len(poses) == len(persons)
+    assert np.isfinite(poses.joints).all()
+    assert ((poses.roots[:, 2] > 1) & (poses.roots[:, 2] < 15)).all()
+    for stage in (detector, rootnet, posenet):
+        assert stage.networks[0].busy_s > 0

@@ -1,0 +1,126 @@
+"""The walls of DESIGN: what may import what, and how large a file and a function may be."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / 'pose3d_ros'
+#: What building the messages in place generates is not ours.
+FILES = sorted(
+    f
+    for f in PACKAGE.rglob('*.py')
+    if f.relative_to(PACKAGE).parts[0] not in ('msg', '__pycache__')
+)
+OUTSIDE_NODES = [f for f in FILES if f.relative_to(PACKAGE).parts[0] != 'nodes']
+MODELS = [f for f in FILES if f.relative_to(PACKAGE).parts[0] == 'models']
+
+ROS = {
+    'rclpy', 'rcl_interfaces', 'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs',
+    'sensor_msgs', 'std_msgs', 'visualization_msgs', 'rosgraph_msgs', 'tf2_ros', 'cv_bridge',
+    'message_filters', 'launch', 'pose3d_ros.msg',
+}  # fmt: skip
+HEAVY = {'torch', 'torchvision', 'transformers', 'pytorch_lightning'}
+
+by_path = pytest.mark.parametrize('path', FILES, ids=[str(f.relative_to(PACKAGE)) for f in FILES])
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Return (module, whether it is imported when the file is) of every import of a file."""
+    tree = ast.parse(path.read_text())
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) not in inside
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f'{path} imports relatively'
+            for alias in node.names:
+                yield f'{node.module}.{alias.name}', id(node) not in inside
+
+
+def belongs(module: str, roots: set[str]) -> bool:
+    return any(module == root or module.startswith(root + '.') for root in roots)
+
+
+def module_of(path: Path) -> str:
+    return '.'.join(path.relative_to(PACKAGE.parent).with_suffix('').parts).removesuffix(
+        '.__init__'
+    )
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(OUTSIDE_NODES) > 15
+    assert len(MODELS) > 6
+    assert ('openvino', True) in imports(PACKAGE / 'models' / 'runtime.py')
+
+
+@pytest.mark.parametrize(
+    'path', OUTSIDE_NODES, ids=[str(f.relative_to(PACKAGE)) for f in OUTSIDE_NODES]
+)
+def test_nothing_outside_nodes_imports_ros(path: Path) -> None:
+    assert not [module for module, _ in imports(path) if belongs(module, ROS)]
+
+
+@pytest.mark.parametrize('path', MODELS, ids=[f.name for f in MODELS])
+def test_models_know_nothing_of_nodes_files_or_commands(path: Path) -> None:
+    above = {f'pose3d_ros.{name}' for name in ('nodes', 'weights', 'cli', 'stages', 'benchmarks')}
+    assert not [module for module, _ in imports(path) if belongs(module, above)]
+
+
+def test_importing_the_core_brings_neither_ros_nor_torch() -> None:
+    """In a fresh interpreter, every module outside nodes/; the torch extra may not be needed."""
+    modules = [
+        module_of(f)
+        for f in OUTSIDE_NODES
+        if not any(belongs(module, HEAVY) and at_once for module, at_once in imports(f))
+    ]
+    assert 'pose3d_ros.stages' in modules
+    code = '\n'.join(
+        [
+            'import importlib, sys',
+            f'for name in {modules!r}: importlib.import_module(name)',
+            f'roots = {sorted(ROS | HEAVY | {"pose3d_ros.nodes"})!r}',
+            'found = (m for m in sys.modules for r in roots if m == r or m.startswith(r + "."))',
+            'print(*found)',
+        ]
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def test_a_fresh_import_of_the_default_stages_needs_no_torch() -> None:
+    """Also where torch is not installed: its import is made to fail."""
+    code = '\n'.join(
+        [
+            'import sys',
+            f'for name in {sorted(HEAVY | {"rclpy"})!r}: sys.modules[name] = None',
+            'import pose3d_ros.stages, pose3d_ros.tracking, pose3d_ros.drawing, pose3d_ros.weights',
+        ]
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@by_path
+def test_no_file_is_above_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@by_path
+def test_no_function_is_above_60_lines(path: Path) -> None:
+    long = {
+        node.name: node.end_lineno - node.lineno + 1
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
+    }
+    assert not {name: lines for name, lines in long.items() if lines > 60}
