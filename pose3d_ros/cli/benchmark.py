@@ -1,13 +1,13 @@
-"""Measure accuracy and detection on real films, against what is known of them."""
+"""Measure accuracy, detection and speed on real films."""
 
 import argparse
 import sys
 
-from pose3d_ros.benchmarks import accuracy, detector, report
+from pose3d_ros.benchmarks import accuracy, detector, report, speed
 from pose3d_ros.data.pose2sim import ClipError
 from pose3d_ros.weights import WeightsError
 
-BENCHMARKS = {'accuracy': accuracy, 'detector': detector}
+BENCHMARKS = {'accuracy': accuracy, 'detector': detector, 'speed': speed}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

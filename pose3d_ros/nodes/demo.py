@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,22 +108,22 @@ def draw_recording(recording: Recording, camera: Camera, out: Path) -> None:
     if not both:
         raise DemoError('no image of the recording has poses; see the logs')
     fullest = max(both, key=lambda stamp: (len(recording.poses[stamp]), stamp))
-    with _video(out / 'overlay.mp4', camera) as write:
+    with _video(out / 'overlay.mp4', camera) as video:
         for stamp in both:
             image = image_from_compressed(recording.images[stamp])
             picture = draw_overlay(image, camera, recording.poses[stamp])
-            write(picture)
+            video.write(picture)
             if stamp == fullest:
                 cv2.imwrite(str(out / 'overlay.png'), picture)
     draw_scene(recording.poses[fullest], camera, out / 'scene.png')
 
 
 @contextmanager
-def _video(path: Path, camera: Camera) -> Iterator[Callable[[np.ndarray], None]]:
+def _video(path: Path, camera: Camera) -> Iterator[cv2.VideoWriter]:
     size = (camera.width, camera.height)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), _OVERLAY_FPS, size)
     try:
-        yield writer.write
+        yield writer
     finally:
         writer.release()
 

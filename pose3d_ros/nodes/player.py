@@ -188,14 +188,15 @@ class Player(Node):
     def _camera_of(self, shot: Shot) -> Camera:
         """Return the camera by file, else the source's own, else by field of view."""
         height, width = shot.image.shape[:2]
-        camera = self._given_camera or shot.camera or self._camera
+        given = self._given_camera
+        if given is not None and (given.width, given.height) != (width, height):
+            raise CameraError(
+                f'{given.source} is for {given.width} x {given.height} pixels, but the images '
+                f'have {width} x {height}'
+            )
+        camera = given or shot.camera or self._camera
         if camera is not None and (camera.width, camera.height) == (width, height):
             return camera
-        if self._given_camera is not None:
-            raise CameraError(
-                f'{self._given_camera.source} is for {camera.width} x {camera.height} pixels, but '
-                f'the images have {width} x {height}'
-            )
         degrees = value_of(self, 'field_of_view_deg')
         self._camera = (
             Camera.from_field_of_view(width, height, degrees)
