@@ -13,11 +13,10 @@ import numpy as np
 
 from pose3d_ros.bags import messages, open_bag
 from pose3d_ros.camera import Camera
-from pose3d_ros.drawing import draw_overlay
+from pose3d_ros.drawing import draw_overlay, draw_scene
 from pose3d_ros.nodes.messages import camera_from_info, image_from_compressed, poses_from_message
 from pose3d_ros.nodes.processes import processes
 from pose3d_ros.people import Poses
-from pose3d_ros.scene import draw_scene
 
 _OVERLAY_FPS = 12.0
 _STAGES = ('detector', 'rootnet', 'posenet')

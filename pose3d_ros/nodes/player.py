@@ -19,7 +19,6 @@ from std_msgs.msg import Header
 
 from pose3d_ros.bags import BagError, messages, open_bag
 from pose3d_ros.camera import Camera, CameraError
-from pose3d_ros.footage import FootageError, read_frames
 from pose3d_ros.msg import Pose3DArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
 from pose3d_ros.nodes.messages import (
@@ -33,6 +32,7 @@ from pose3d_ros.nodes.messages import (
 )
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
 from pose3d_ros.transport import prepare_process
+from pose3d_ros.video import VideoError, read_frames
 
 PARAMETERS = (
     Param(
@@ -75,7 +75,7 @@ _IMAGE_TYPES = {
     'sensor_msgs/msg/Image': image_from_message,
     'sensor_msgs/msg/CompressedImage': image_from_compressed,
 }
-_START_ERRORS = (BagError, CameraError, MessageError, ParameterError, FootageError)
+_START_ERRORS = (BagError, CameraError, MessageError, ParameterError, VideoError)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,8 @@ class Player(Node):
             yield from bag_shots(path, value_of(self, 'image_topic'))
         else:
             for frame in read_frames(source):
-                yield Shot(frame.image, frame.time_s)
+                if frame.image is not None:
+                    yield Shot(frame.image, frame.time_s)
 
     def _publish(self, shot: Shot) -> None:
         header = Header(frame_id=value_of(self, 'frame_id'))
