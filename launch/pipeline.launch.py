@@ -1,0 +1,221 @@
+"""Absolute 3D poses of the people in a camera's images.
+
+A camera that publishes /camera/image_raw and /camera/camera_info:
+
+    ros2 launch pose3d_ros pipeline.launch.py image:=/camera/image_raw
+
+The results are on detections, roots, poses, markers and overlay, below `namespace`. With RViz
+beside it, and three processes instead of one:
+
+    ros2 launch pose3d_ros pipeline.launch.py image:=/camera/image_raw rviz:=true composed:=false
+
+`ros2 launch pose3d_ros pipeline.launch.py --show-args` explains all arguments. Parameters beyond
+them are set in a file of your own, given as `params_file`; an argument wins over the file.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import yaml
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import (
+    DeclareLaunchArgument,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+)
+from launch.conditions import IfCondition
+from launch.event_handlers import OnShutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from pose3d_ros.transport import child_environment
+
+SHARE = Path(get_package_share_directory('pose3d_ros'))
+STAGES = ('detector', 'rootnet', 'posenet')
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        'image', default_value='image_raw', description='topic of the images (sensor_msgs/Image)'
+    ),
+    DeclareLaunchArgument(
+        'camera_info',
+        default_value='',
+        description="topic of the camera_info; '' = the one beside the images",
+    ),
+    DeclareLaunchArgument(
+        'namespace',
+        default_value='',
+        description='namespace of the nodes and their results, e.g. one for each camera',
+    ),
+    DeclareLaunchArgument(
+        'composed',
+        default_value='true',
+        choices=['true', 'false'],
+        description='the three nodes in one process, which decodes each image once, or in three',
+    ),
+    DeclareLaunchArgument(
+        'detector',
+        default_value='',
+        choices=['', 'yolox'],
+        description="network that finds people; '' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'rootnet',
+        default_value='',
+        choices=['', 'keypoints'],
+        description="estimate of each person's place in metres; '' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'posenet',
+        default_value='',
+        choices=['', 'blazepose', 'blazepose_heavy', 'blazepose_lite'],
+        description="network that finds the joints in metres; '' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'device',
+        default_value='',
+        description="where the networks run: CPU, GPU, ...; '' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'precision',
+        default_value='',
+        choices=['', 'auto', 'f32', 'bf16'],
+        description="precision of the networks; '' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'image_transport',
+        default_value='',
+        choices=['', 'raw', 'compressed'],
+        description="raw: Image; compressed: CompressedImage on the image topic's /compressed; "
+        "'' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'overlay',
+        default_value='',
+        choices=['', 'true', 'false'],
+        description='publish the images with the skeletons drawn in while somebody subscribes; '
+        "'' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'params_file',
+        default_value=str(SHARE / 'config' / 'pose3d.yaml'),
+        description='YAML file with the parameters of the nodes',
+    ),
+    DeclareLaunchArgument(
+        'use_sim_time',
+        default_value='false',
+        choices=['true', 'false'],
+        description='take the time from /clock, as with a simulator or `ros2 bag play --clock`',
+    ),
+    DeclareLaunchArgument(
+        'log_level',
+        default_value='info',
+        choices=['debug', 'info', 'warn', 'error', 'fatal'],
+        description='least severity that the nodes log',
+    ),
+    DeclareLaunchArgument(
+        'rviz',
+        default_value='false',
+        choices=['true', 'false'],
+        description='show the poses and the overlay in RViz',
+    ),
+    DeclareLaunchArgument(
+        'rviz_frame',
+        default_value='camera_optical_frame',
+        description='fixed frame of RViz: the frame_id of the images, as no TF is needed then',
+    ),
+]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the arguments, the environment, the nodes and RViz."""
+    return LaunchDescription([*ARGUMENTS, *environment(), OpaqueFunction(function=nodes), rviz()])
+
+
+def environment() -> list[Action]:
+    """Return what lets large images through, also from a camera driver that is started later."""
+    wanted = child_environment().items()
+    return [SetEnvironmentVariable(k, v) for k, v in wanted if os.environ.get(k) != v]
+
+
+def nodes(context: LaunchContext) -> list[Action]:
+    """Return `pipeline`, or the three nodes that it would hold.
+
+    :raises ValueError: there is no such params_file, which launch_ros would pass over.
+    """
+    values = {a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS}
+    if not Path(values['params_file']).is_file():
+        raise ValueError(f'params_file {values["params_file"]} does not exist')
+    overrides = write_parameters(overrides_of(values))
+    remove = OnShutdown(on_shutdown=lambda event, context: overrides.unlink(missing_ok=True))
+    executables = ['pipeline'] if values['composed'] == 'true' else STAGES
+    return [RegisterEventHandler(remove), *(node(name, values, overrides) for name in executables)]
+
+
+def node(executable: str, values: dict[str, str], overrides: Path) -> Node:
+    """Return an executable of ours with the topics and parameters that the arguments ask for."""
+    return Node(
+        package='pose3d_ros',
+        executable=executable,
+        namespace=values['namespace'],
+        remappings=[
+            ('image_raw', values['image']),
+            ('camera_info', values['camera_info'] or beside(values['image'])),
+        ],
+        parameters=[values['params_file'], str(overrides)],
+        ros_arguments=['--log-level', values['log_level']],
+        output='screen',
+        emulate_tty=True,
+    )
+
+
+def beside(image: str) -> str:
+    """Return the camera_info topic that belongs to an image topic: the last name is another."""
+    namespace, slash, _ = image.rpartition('/')
+    return f'{namespace}{slash}camera_info'
+
+
+def overrides_of(values: dict[str, str]) -> dict[str, dict[str, str | bool]]:
+    """Return the parameters of each stage that arguments set."""
+    common = {name: values[name] for name in ('device', 'precision', 'image_transport')}
+    overrides: dict[str, dict[str, str | bool]] = {
+        stage: {k: v for k, v in {'model': values[stage], **common}.items() if v}
+        for stage in STAGES
+    }
+    if values['overlay']:
+        overrides['posenet']['overlay'] = values['overlay'] == 'true'
+    if values['use_sim_time'] == 'true':
+        for stage in STAGES:
+            overrides[stage]['use_sim_time'] = True
+    return overrides
+
+
+def write_parameters(parameters: dict[str, dict[str, str | bool]]) -> Path:
+    """Write parameters node by node to a temporary file.
+
+    Given to `pipeline` as a whole, they would be less specific than those of params_file, and so
+    without effect.
+    """
+    content = {f'/**/{name}': {'ros__parameters': given} for name, given in parameters.items()}
+    with tempfile.NamedTemporaryFile('w', prefix='pose3d_ros_', suffix='.yaml', delete=False) as f:
+        yaml.safe_dump(content, f)
+    return Path(f.name)
+
+
+def rviz() -> Node:
+    """Return RViz with our layout, which names our topics relative to its namespace."""
+    return Node(
+        package='rviz2',
+        executable='rviz2',
+        namespace=LaunchConfiguration('namespace'),
+        arguments=[
+            *('--display-config', str(SHARE / 'config' / 'pose3d.rviz')),
+            *('--fixed-frame', LaunchConfiguration('rviz_frame')),
+        ],
+        parameters=[{'use_sim_time': LaunchConfiguration('use_sim_time')}],
+        condition=IfCondition(LaunchConfiguration('rviz')),
+    )

@@ -1,0 +1,221 @@
+"""The launch file, its parameter file and its RViz layout agree with each other and the nodes.
+
+`launch` comes with a ROS installation only. What can be known without it is read from the text
+of the launch file; the rest is skipped where it is not there.
+"""
+
+import ast
+import importlib
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pose3d_ros.share import share_file
+
+STAGES = ('detector', 'rootnet', 'posenet')
+SOURCE = share_file('launch/pipeline.launch.py')
+TEXT = SOURCE.read_text()
+#: Arguments whose value is a parameter of the nodes.
+PARAMETERS = ('device', 'precision', 'image_transport', 'overlay')
+
+
+def declared() -> dict[str, dict[str, Any]]:
+    """Return the arguments of each DeclareLaunchArgument that the launch file writes out."""
+    calls: dict[str, dict[str, Any]] = {}
+    for call in ast.walk(ast.parse(TEXT)):
+        if isinstance(call, ast.Call) and getattr(call.func, 'id', '') == 'DeclareLaunchArgument':
+            keywords = {str(keyword.arg): keyword.value for keyword in call.keywords}
+            name = ast.literal_eval(call.args[0])
+            calls[name] = {
+                key: ast.unparse(value) if key == 'default_value' else ast.literal_eval(value)
+                for key, value in keywords.items()
+            }
+    return calls
+
+
+def function(name: str) -> Any:
+    """Return a function of the launch file that needs nothing of `launch`."""
+    tree = ast.parse(TEXT)
+    tree.body = [node for node in tree.body if getattr(node, 'name', '') == name]
+    scope: dict[str, Any] = {'STAGES': STAGES, 'Path': Path, 'tempfile': tempfile, 'yaml': yaml}
+    exec(compile(tree, SOURCE, 'exec'), scope)
+    return scope[name]
+
+
+def arguments(**given: str) -> dict[str, str]:
+    """Return the values of all arguments: those given, the others with an empty default."""
+    return dict.fromkeys(declared(), '') | {'use_sim_time': 'false'} | given
+
+
+def test_the_arguments_are_those_that_the_readme_and_users_know() -> None:
+    assert set(declared()) == {
+        *('image', 'camera_info', 'namespace', 'composed', *STAGES, *PARAMETERS),
+        *('params_file', 'use_sim_time', 'log_level', 'rviz', 'rviz_frame'),
+    }
+
+
+@pytest.mark.parametrize('name', list(declared()))
+def test_an_argument_is_described_has_a_default_and_is_used(name: str) -> None:
+    argument = declared()[name]
+    assert len(argument['description']) > 20
+    assert 'default_value' in argument
+    if 'choices' in argument:
+        assert ast.literal_eval(argument['default_value']) in argument['choices']
+    code = TEXT[TEXT.index('def generate_launch_description') :]
+    assert name in STAGES or f"'{name}'" in code
+
+
+def test_the_choices_are_the_models_there_are() -> None:
+    stages = importlib.import_module('pose3d_ros.stages')
+    tables = (stages.DETECTORS, stages.ROOTNETS, stages.POSENETS)
+    for stage, table in zip(STAGES, tables, strict=True):
+        assert declared()[stage]['choices'] == ['', *table]
+
+
+def parameter_table(stage: str) -> dict[str, Any]:
+    """Return the parameters of a node as it declares them."""
+    pytest.importorskip('rclpy')
+    own = importlib.import_module(f'pose3d_ros.nodes.{stage}').PARAMETERS
+    shared = importlib.import_module('pose3d_ros.nodes.parameters').STAGE
+    return {parameter.name: parameter for parameter in (*shared, *own)}
+
+
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_the_choices_are_those_of_the_parameter(name: str) -> None:
+    parameter = parameter_table('posenet')[name]
+    expected = ('true', 'false') if parameter.default is True else parameter.choices
+    assert declared()[name].get('choices', []) == (['', *expected] if expected else [])
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_the_parameter_file_lists_every_parameter_with_its_default(stage: str) -> None:
+    content = yaml.safe_load(share_file('config/pose3d.yaml').read_text())
+    assert set(content) == {'/**', *(f'/**/{name}' for name in STAGES)}
+    listed = content['/**']['ros__parameters'] | content[f'/**/{stage}']['ros__parameters']
+    assert listed == {name: p.default for name, p in parameter_table(stage).items()}
+
+
+@pytest.mark.parametrize(
+    ('image', 'camera_info'),
+    [
+        ('image_raw', 'camera_info'),
+        ('/image_raw', '/camera_info'),
+        ('/front/camera/image_rect_color', '/front/camera/camera_info'),
+    ],
+)
+def test_camera_info_lies_beside_the_image(image: str, camera_info: str) -> None:
+    assert function('beside')(image) == camera_info
+
+
+def test_arguments_that_are_not_given_leave_the_parameter_file_alone() -> None:
+    assert function('overrides_of')(arguments()) == {stage: {} for stage in STAGES}
+
+
+def test_arguments_become_parameters_of_the_nodes_that_have_them() -> None:
+    values = arguments(device='GPU', posenet='blazepose_lite', overlay='false')
+    assert function('overrides_of')(values) == {
+        'detector': {'device': 'GPU'},
+        'rootnet': {'device': 'GPU'},
+        'posenet': {'device': 'GPU', 'model': 'blazepose_lite', 'overlay': False},
+    }
+    values = arguments(use_sim_time='true')
+    assert function('overrides_of')(values) == {stage: {'use_sim_time': True} for stage in STAGES}
+
+
+def test_an_argument_wins_over_the_parameter_file() -> None:
+    """By the rules of ROS: of two files with equally specific names, the later counts."""
+    rclpy = pytest.importorskip('rclpy')
+    overrides = function('overrides_of')(arguments(posenet='blazepose_lite', precision='f32'))
+    path = function('write_parameters')(overrides)
+    files = [str(share_file('config/pose3d.yaml')), str(path)]
+    rclpy_arguments = ['--ros-args', '-r', '__ns:=/front']
+    for file in files:
+        rclpy_arguments += ['--params-file', file]
+    context = rclpy.Context()
+    rclpy.init(args=rclpy_arguments, context=context)
+    try:
+        options = {'context': context, 'automatically_declare_parameters_from_overrides': True}
+        node = rclpy.create_node('posenet', **options)
+        names = ('model', 'precision', 'device', 'overlay')
+        got = [node.get_parameter(name).value for name in names]
+        node.destroy_node()
+    finally:
+        context.try_shutdown()
+        path.unlink()
+    assert got == ['blazepose_lite', 'f32', 'CPU', True]
+
+
+def test_rviz_shows_our_topics_in_the_frame_of_the_player() -> None:
+    pytest.importorskip('rclpy')
+    layout = yaml.safe_load(share_file('config/pose3d.rviz').read_text())['Visualization Manager']
+    shown = {display['Topic']['Value'] for display in layout['Displays'] if 'Topic' in display}
+    assert shown == {'markers', 'overlay'}
+    frame = layout['Global Options']['Fixed Frame']
+    player = importlib.import_module('pose3d_ros.nodes.player')
+    assert [p.default for p in player.PARAMETERS if p.name == 'frame_id'] == [frame]
+    assert ast.literal_eval(declared()['rviz_frame']['default_value']) == frame
+
+
+# With a ROS installation, the launch file itself.
+
+
+def started(**given: str) -> list[str]:
+    """Launch, with every process replaced by one that prints its command line; return those.
+
+    :raises RuntimeError: launch refuses.
+    """
+    for name in ('launch_ros', 'launch'):
+        pytest.importorskip(name, reason=f'{name} comes with a ROS installation only')
+    launch, actions = importlib.import_module('launch'), importlib.import_module('launch.actions')
+    handlers = importlib.import_module('launch.event_handlers')
+    printed: list[str] = []
+
+    def take(event: Any) -> None:
+        printed.append(event.text.decode())
+
+    sources = importlib.import_module('launch.launch_description_sources')
+    source = sources.PythonLaunchDescriptionSource(str(SOURCE))
+    service = launch.LaunchService(noninteractive=True)
+    service.include_launch_description(
+        launch.LaunchDescription(
+            [
+                actions.SetLaunchConfiguration('launch-prefix', 'echo'),
+                actions.RegisterEventHandler(handlers.OnProcessIO(on_stdout=take)),
+                actions.IncludeLaunchDescription(source, launch_arguments=given.items()),
+            ]
+        )
+    )
+    if service.run() != 0:
+        raise RuntimeError('launch failed')
+    return ''.join(printed).splitlines()
+
+
+def test_it_starts_one_process_or_three() -> None:
+    (one,) = started()
+    assert re.match(r'\S+/lib/pose3d_ros/pipeline ', one)
+    three = sorted(started(composed='false'))
+    names = [re.findall(r'/lib/pose3d_ros/(\w+) ', command) for command in three]
+    assert names == [[stage] for stage in sorted(STAGES)]
+
+
+def test_topics_namespace_and_log_level_reach_the_process() -> None:
+    (command,) = started(image='/front/image_raw', namespace='front', log_level='debug')
+    assert '-r image_raw:=/front/image_raw -r camera_info:=/front/camera_info' in command
+    assert '-r __ns:=/front' in command
+    assert '--log-level debug' in command
+
+
+@pytest.mark.parametrize('given', [{'params_file': 'nowhere.yaml'}, {'detector': 'none'}])
+def test_what_cannot_be_meant_is_refused(given: dict[str, str]) -> None:
+    with pytest.raises(RuntimeError, match='launch failed'):
+        started(**given)
+
+
+def test_nothing_is_left_behind() -> None:
+    (command,) = started(device='CPU')
+    (overrides,) = re.findall(r'--params-file (\S+/pose3d_ros_\w+\.yaml)', command)
+    assert not Path(overrides).exists()
