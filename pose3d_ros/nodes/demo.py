@@ -138,7 +138,9 @@ def table(recording: Recording) -> str:
         )
     counts = [len(poses) for poses in recording.poses.values()]
     lines += [
-        f'people per frame: {np.mean(counts):.1f} ({min(counts)} .. {max(counts)})',
+        f'people per frame: {np.mean(counts):.1f} ({min(counts)} .. {max(counts)})'
+        if any(counts)
+        else 'nobody was seen',
         '',
         'stage       received  published  dropped  skipped  processing ms   networks ms   age ms',
     ]

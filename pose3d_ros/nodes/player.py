@@ -267,11 +267,12 @@ def main(args: list[str] | None = None) -> None:
     rclpy.init(args=args)
     player = None
     executor = SingleThreadedExecutor()
+    spinning = threading.Thread(target=_spin, args=(executor,), daemon=True)
     status = 0
     try:
         player = Player()
         executor.add_node(player)
-        threading.Thread(target=_spin, args=(executor,), daemon=True).start()
+        spinning.start()
         player.play()
     except _START_ERRORS as error:
         print(f'error: {error}', file=sys.stderr)
@@ -284,6 +285,8 @@ def main(args: list[str] | None = None) -> None:
         # asked to stop while publishing
     finally:
         rclpy.try_shutdown()
+        if spinning.is_alive():
+            spinning.join()  # a thread inside ROS would abort the process that ends around it
         if player is not None:
             player.destroy_node()
     sys.exit(status)
