@@ -50,9 +50,9 @@ $(VENV)/.ros: requirements-ros.txt
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.ros CMakeLists.txt package.xml setup.py setup.cfg pyproject.toml \
-		$(wildcard msg/*.msg)
+		$(wildcard msg/* launch/* config/*)
 	@echo 'setup 2/2: pose3d_ros, its messages and the tools for tests'
-	@$(PIP) install --quiet --no-build-isolation --editable '.[dev]'
+	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-build-isolation --editable '.[dev]'
 	@touch $@
 
 # All that has to come from the machine itself, and which package brings it (Debian, Ubuntu).
