@@ -30,6 +30,8 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FAR_PX = 16000.0  # farther outside the image OpenCV's fixed point numbers end
 _SHIFT = 3  # fraction bits of those numbers: eighths of a pixel
 _DARK = (24, 24, 24)
+_SHOWN_RANGE = 3.0  # over the median distance: who is farther is left out of the scene
+_CROWD = 6  # with more people there is no room for distances beside their names
 
 
 @lru_cache(maxsize=1024)
@@ -250,7 +252,7 @@ def draw_scene(poses: Poses | Sequence[Poses], camera: Camera, path: Path) -> No
     scene = _Scene.of([poses] if isinstance(poses, Poses) else poses, camera)
     figure = Figure(figsize=(13, 6.2), dpi=120, facecolor='white')
     FigureCanvasAgg(figure)
-    _draw_space(figure.add_axes((-0.02, -0.12, 0.68, 1.24), projection='3d'), scene)
+    _draw_space(figure.add_axes((-0.02, -0.12, 0.66, 1.24), projection='3d'), scene)
     _draw_above(figure.add_axes((0.69, 0.09, 0.30, 0.84)), scene)
     figure.savefig(path, format='png')
 
@@ -264,6 +266,7 @@ class _Scene:
     :param roots: (n, 3).
     :param heads: (n, 3) the highest joint of each.
     :param paths: of each person, (t, 3) roots so far.
+    :param shown: (n,) bool: who is near enough, and has a root.
     :param eye: (3,) the camera.
     :param rays: (4, 3) from the camera to the image's corners.
     :param low: (3,) the least of everything.
@@ -275,6 +278,7 @@ class _Scene:
     roots: np.ndarray
     heads: np.ndarray
     paths: list[np.ndarray]
+    shown: np.ndarray
     eye: np.ndarray
     rays: np.ndarray
     low: np.ndarray
@@ -288,35 +292,41 @@ class _Scene:
         eye = np.array([0, 0, height_m])
         joints = poses.joints @ turn.T + eye
         paths = [
-            np.array([p.roots[p.ids.index(i)] for p in sequence if i in p.ids]) @ turn.T + eye
+            np.array([p.roots[p.ids.index(i)] for p in sequence if i and i in p.ids])
             for i in poses.ids
         ]
+        # one false person on the horizon would make all others dots
+        distance_m = np.linalg.norm(poses.roots, axis=1)
+        known = np.isfinite(distance_m)
+        near = distance_m <= _SHOWN_RANGE * np.median(distance_m[known]) if known.any() else known
         right, bottom = camera.width - 1, camera.height - 1
         corners = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]])
-        known = np.concatenate([joints.reshape(-1, 3), eye + np.array([[-1, 0, 0], [1, 2, 0]])])
+        around = np.array([[-1, 0, 0], [1, 2, 0]]) + eye
+        all_shown = np.concatenate([joints[near].reshape(-1, 3), around])
         highest = np.nan_to_num(joints[..., 2], nan=-np.inf).argmax(axis=1)
         return cls(
             poses,
             [bones @ turn.T + eye for bones in skeleton_lines(poses)],
             poses.roots @ turn.T + eye,
             joints[np.arange(len(poses)), highest],
-            paths,
+            [path.reshape(-1, 3) @ turn.T + eye for path in paths],
+            near,
             eye,
             camera.back_project(corners, np.ones(4)) @ turn.T,
-            np.floor(np.nanmin(known, axis=0) - 0.3),
-            np.ceil(np.nanmax(known, axis=0) + 0.3),
+            np.floor(np.nanmin(all_shown, axis=0) - 0.3),
+            np.ceil(np.nanmax(all_shown, axis=0) + 0.3),
         )
 
     @property
     def step_m(self) -> float:
         """Return the distance between the grid's lines."""
-        return float(next(s for s in (1, 2, 5, 10, 20, 50, np.inf) if self.high[1] <= 10 * s))
+        return next((s for s in (1.0, 2.0, 5.0, 10.0, 20.0) if self.high[1] <= 10 * s), 50.0)
 
     def people(self) -> Iterator[tuple[int, str, tuple[float, float, float]]]:
-        """Yield the index, the name ('' = none) and the colour of each person with a root."""
-        for i, person_id in enumerate(self.poses.ids):
-            if np.isfinite(self.roots[i]).all():
-                yield i, f'#{person_id}' if person_id else '', person_colour(person_id, i)
+        """Yield the index, the name ('' = none) and the colour of each person shown."""
+        for i in np.flatnonzero(self.shown).tolist():
+            person_id = self.poses.ids[i]
+            yield i, f'#{person_id}' if person_id else '', person_colour(person_id, i)
 
 
 def _draw_space(axes: 'Axes3D', scene: _Scene) -> None:
@@ -327,24 +337,26 @@ def _draw_space(axes: 'Axes3D', scene: _Scene) -> None:
         axes.plot([x, x], [0, high[1]], [0, 0], color='0.85', linewidth=0.8, zorder=0)
     for y in np.arange(0, high[1] + 1e-6, step):
         axes.plot([left, high[0]], [y, y], [0, 0], color='0.85', linewidth=0.8, zorder=0)
-        axes.text(high[0] + 0.02 * high[1], y, 0, f'{y:g} m', color='0.45', fontsize=8)
+        place = (high[0] + 0.02 * high[1], y, 0)
+        axes.text(*place, f'{y:g} m', color='0.45', fontsize=8, clip_on=True)
     corners = scene.eye + 0.08 * high[1] * scene.rays
     view = np.concatenate([[corner, scene.eye] for corner in corners] + [corners, corners[:1]])
     axes.plot(*view.T, color='0.3', linewidth=1)
     distance_m, _ = distances(scene.poses.roots, scene.poses.root_depth_stddev_m)
+    crowd = scene.shown.sum() > _CROWD
     for i, name, colour in scene.people():
         gaps = np.full((len(scene.bones[i]), 1, 3), np.nan)
         bones = np.concatenate([scene.bones[i], gaps], axis=1).reshape(-1, 3)
-        axes.plot(*bones.T, color=colour, linewidth=2.4, solid_capstyle='round')
+        axes.plot(*bones.T, color=colour, linewidth=1.2 if crowd else 2.4)
         x, y, z = scene.roots[i]
         axes.plot([x, x], [y, y], [0, z], color=colour, linewidth=0.8, linestyle=':')
         axes.plot(*scene.paths[i][:, :2].T, 0, color=colour, linewidth=1.5, alpha=0.5)
         axes.scatter([x], [y], [0], color=[colour], s=18)
         place = scene.heads[i] + [0, 0, 0.03 * high[1]]
-        label = f'{name} {distance_m[i]:.1f} m'.strip()
+        label = name if name and crowd else f'{name} {distance_m[i]:.1f} m'.strip()
         axes.text(*place, label, fontsize=10, ha='center', weight='bold', color=_dark(colour))
     axes.set(xlim=(left, high[0]), ylim=(near, high[1]), zlim=(0, high[2]))
-    axes.set_box_aspect((high[0] - left, high[1] - near, high[2]), zoom=1.3)
+    axes.set_box_aspect((high[0] - left, high[1] - near, high[2]), zoom=1.2)
     axes.set_axis_off()
     axes.view_init(elev=18, azim=-65)
 
@@ -368,10 +380,15 @@ def _draw_above(axes: 'Axes', scene: _Scene) -> None:
         axes.annotate(
             name, (x, y), (8, 5), textcoords='offset points', weight='bold', color=_dark(colour)
         )
-    middle, half = (low[0] + high[0]) / 2, max((high[0] - low[0]) / 2 + 0.5, 0.35 * high[1])
+    middle, half = (
+        (low[0] + high[0]) / 2,
+        max((high[0] - low[0]) / 2 + 0.08 * high[1], 0.35 * high[1]),
+    )
     axes.set(xlim=(middle - half, middle + half), ylim=(-0.05 * high[1], high[1]))
     axes.set(xlabel='to the right, m', ylabel='forward, m')
-    axes.set_title('from above; bars are ± 1 standard deviation', fontsize=10)
+    beyond = int((~scene.shown).sum())
+    title = 'from above; bars are ± 1 standard deviation'
+    axes.set_title(title + (f'; {beyond} beyond' if beyond else ''), fontsize=10)
     axes.spines[['top', 'right']].set_visible(False)
     axes.set_aspect('equal')
 

@@ -23,7 +23,8 @@ def levelling(sequence: Sequence[Poses]) -> tuple[np.ndarray, float]:
     across = np.linalg.svd(up[None])[2][1:]  # (2, 3) perpendicular to up
     # Unknown: two small angles and the height of the ankles over the camera. Ankles are off by
     # 10 cm and a twentieth of their distance, the first guess of up by a tenth of a radian.
-    weights = 1 / (0.1 + 0.05 * np.linalg.norm(ankles, axis=1))
+    # One person's errors in many images are the same, so each image has its share of the weight.
+    weights = 1 / (0.1 + 0.05 * np.linalg.norm(ankles, axis=1)) / np.sqrt(len(sequence))
     rows = np.column_stack([ankles @ across.T, -np.ones(len(ankles))])
     guess = np.array([[10, 0, 0], [0, 10, 0], [0, 0, 1e-3]])  # 1.5 m where there are no ankles
     solution = np.array([0, 0, -1.5])

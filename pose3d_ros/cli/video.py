@@ -1,0 +1,320 @@
+"""Find the people of a video, an image folder or a webcam: poses in metres as JSON, pictures."""
+
+import argparse
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import cv2
+import numpy as np
+import openvino as ov
+
+from pose3d_ros import __version__, results, stages, weights
+from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.yolox import DetectorOptions
+from pose3d_ros.offline import Job, Stages, Summary, analyse
+from pose3d_ros.results import ResultsError
+from pose3d_ros.skeletons import SKELETONS
+from pose3d_ros.video import FOLDER_RATE_HZ, Source, VideoError, open_source
+from pose3d_ros.weights import WeightsError
+
+#: Stage -> the files of the weights table that it runs, for the record.
+STAGE_WEIGHTS = {
+    'yolox': ('yolox_tiny',),
+    'keypoints': ('rtmpose_s',),
+    'blazepose': ('blazepose_full',),
+    'blazepose_heavy': ('blazepose_heavy',),
+    'blazepose_lite': ('blazepose_lite',),
+}
+_BAD_INPUT = (CameraError, ResultsError, RuntimeUnavailable, VideoError, WeightsError)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `pose3d video`."""
+    add, detector = parser.add_argument, DetectorOptions()
+    add('input', help='video file, folder of images, or number of a webcam')
+    add('--out', type=Path, required=True, metavar='DIR', help='folder for the results')
+    add('--overwrite', action='store_true', help='replace the results of an earlier run in DIR')
+    camera = parser.add_mutually_exclusive_group()
+    camera.add_argument(
+        '--camera', type=Path, metavar='YAML', help='intrinsics: a ROS camera_info file'
+    )
+    camera.add_argument(
+        '--field-of-view',
+        type=_number(float, 1, 179),
+        metavar='DEG',
+        help='of the longer image side, where the camera is not calibrated; a guess that is '
+        'wrong scales every distance (without either: 60 degrees are assumed)',
+    )
+    add('--detector', choices=stages.DETECTORS, default='yolox', help='default: %(default)s')
+    add('--rootnet', choices=stages.ROOTNETS, default='keypoints', help='default: %(default)s')
+    add('--posenet', choices=stages.POSENETS, default='blazepose', help='default: %(default)s')
+    add('--weights', type=Path, metavar='DIR', help='folder of the weights (default: the cache)')
+    add('--device', default='CPU', help='where the networks run (default: %(default)s)')
+    add('--precision', choices=PRECISIONS, default='auto', help='default: %(default)s')
+    add(
+        '--input-long-side',
+        type=_number(int, 32, 8192),
+        default=detector.input_long_side,
+        metavar='PIXELS',
+        help="longer side of the detector's input: more finds farther people, and is slower "
+        '(default: %(default)s)',
+    )
+    add(
+        '--score-threshold',
+        type=_number(float, 0.01, 1),
+        default=detector.score_threshold,
+        metavar='SCORE',
+        help='least certainty of a person (default: %(default)s)',
+    )
+    add(
+        '--max-people',
+        type=_number(int, 1, 10000),
+        default=detector.max_people,
+        metavar='N',
+        help='of a frame, the most certain (default: %(default)s)',
+    )
+    add(
+        '--fps',
+        type=_number(float, 0.1, 1000),
+        default=FOLDER_RATE_HZ,
+        help='frames per second of a folder of images (default: %(default)s)',
+    )
+    add('--every', type=_number(int, 1), default=1, metavar='N', help='take every Nth frame only')
+    add('--limit', type=_number(int, 1), metavar='N', help='stop after N frames')
+    add('--frames', action='store_true', help='keep the frames as JPEG in DIR/frames')
+    add('--no-overlay', action='store_true', help='write no overlay.mp4')
+
+
+def _number(kind: type, low: float, high: float = float('inf')) -> Callable[[str], float]:
+    """Return what reads an argument that is a number from `low` to `high`."""
+
+    def read(text: str) -> float:
+        value: float = kind(text)
+        if not low <= value <= high:
+            top = f' to {high:g}' if high < float('inf') else ' or more'
+            raise argparse.ArgumentTypeError(f'{text} is not {low:g}{top}')
+        return value
+
+    read.__name__ = 'number' if kind is float else 'whole number'  # argparse names it
+    return read
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run `pose3d video`; return 0, 1 (cannot write), 2 (bad input) or 130 (interrupted)."""
+    try:
+        with _interrupts() as interrupted:
+            return _run(arguments, interrupted)
+    except _BAD_INPUT as error:
+        print(f'pose3d video: {error}', file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f'pose3d video: cannot write into {arguments.out}: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('pose3d video: stopped at once; the next run goes on', file=sys.stderr)
+        return 130
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Set an event at the first SIGINT or SIGTERM, so that no file is left half-written.
+
+    The second raises KeyboardInterrupt.
+    """
+    event = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
+    source = open_source(arguments.input, arguments.fps)
+    camera = camera_for(source, arguments.camera, arguments.field_of_view)
+    settings = _settings(arguments, source, camera)
+    print(f'{source.name}: {source.width} x {source.height} pixels, camera: {camera.source}')
+    folder = Path(arguments.out)
+    load = cache(lambda: _load(arguments))
+    record = _earlier_run(folder, source, settings, arguments.overwrite)
+    if record is None:
+        record = _start(folder, camera, settings, load())
+    lines = results.cut_half_line(folder / results.POSES_FILE)
+    earlier = Summary(**record['result'])
+    job = Job(
+        folder,
+        source,
+        camera,
+        SKELETONS[record['skeleton']['name']],
+        every=arguments.every,
+        limit=None if arguments.limit is None else max(arguments.limit, lines),
+        overlay=not arguments.no_overlay,
+        frames=arguments.frames,
+        overlay_frames=earlier.overlay_frames,
+    )
+    if _nothing_left(job, earlier, lines):
+        print(f'{folder} has all {lines} frames; nothing left to do')
+        return 0
+    start = time.monotonic()
+    summary = analyse(job, load, interrupted)
+    results.write_json(folder / results.RUN_FILE, {**record, 'result': asdict(summary)})
+    _report(job, summary, summary.frames - lines, time.monotonic() - start)
+    if interrupted.is_set() and not summary.complete:
+        print('pose3d video: interrupted; the same command goes on from here', file=sys.stderr)
+        return 130
+    return 0
+
+
+def camera_for(source: Source, yaml: Path | None, field_of_view_deg: float | None) -> Camera:
+    """Return the camera of a source: from a file, a field of view, or assumed.
+
+    :raises CameraError: the file cannot be read, or is of images of another shape.
+    """
+    width, height = source.width, source.height
+    if yaml is None:
+        if field_of_view_deg is None:
+            return Camera.fallback(width, height)
+        return Camera.from_field_of_view(width, height, field_of_view_deg)
+    camera = Camera.from_yaml(yaml)
+    if (camera.width, camera.height) == (width, height):
+        return camera
+    size = f'{camera.width} x {camera.height}'
+    # resized, if the other side comes out right to the pixel; else cropped, padded or turned
+    if abs(width * camera.height - height * camera.width) > max(camera.width, camera.height):
+        raise CameraError(
+            f'{yaml} is of a camera with {size} pixels, which cannot be resized to the '
+            f'{width} x {height} of {source.name}: calibrate at this shape, upright'
+        )
+    scaled = camera.scaled(width, height)
+    return replace(scaled, source=f'{camera.source}, resized from {size}')
+
+
+def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> dict[str, Any]:
+    """Return all that the numbers depend on; another run with the same goes on where this ended.
+
+    :raises WeightsError: a file of the weights is absent or corrupt.
+    """
+    names = ('detector', 'rootnet', 'posenet')
+    options = ('device', 'precision', 'input_long_side', 'score_threshold', 'max_people', 'every')
+    used = [file for name in names for file in STAGE_WEIGHTS.get(getattr(arguments, name), ())]
+    for file in used:
+        weights.path(file, arguments.weights)
+    path = Path(source.name).absolute()
+    return {
+        'input': source.name if source.webcam is not None else str(path),
+        'input_bytes': path.stat().st_size if path.is_file() else None,
+        'rate_hz': source.rate_hz,
+        **{name: getattr(arguments, name) for name in (*names, *options)},
+        'camera': {
+            'width': camera.width,
+            'height': camera.height,
+            'K': camera.K.tolist(),
+            'distortion': camera.distortion.tolist(),
+            'distortion_model': camera.distortion_model,
+        },
+        'weights': {asset.name: asset.sha256 for asset in weights.select(used)},
+    }
+
+
+def _load(arguments: argparse.Namespace) -> Stages:
+    """Return the stages that the arguments name."""
+    runtime = RuntimeOptions(arguments.device, arguments.precision)
+    return Stages(
+        stages.DETECTORS[arguments.detector](arguments.weights, runtime),
+        stages.ROOTNETS[arguments.rootnet](arguments.weights, runtime),
+        stages.POSENETS[arguments.posenet](arguments.weights, runtime),
+        DetectorOptions(arguments.input_long_side, arguments.score_threshold, arguments.max_people),
+    )
+
+
+def _earlier_run(
+    folder: Path, source: Source, settings: dict[str, Any], overwrite: bool
+) -> dict[str, Any] | None:
+    """Return the record of the run to go on with; None = start anew.
+
+    :raises ResultsError: there is one that cannot be gone on with.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ResultsError(f'{folder} is a file; --out takes a folder')
+    if overwrite:
+        results.remove_results(folder)
+    if not (folder / results.POSES_FILE).exists():
+        return None
+    remedy = 'give another --out, or --overwrite to replace it'
+    if source.webcam is not None:
+        raise ResultsError(f'{folder} holds an earlier run, and a webcam starts anew; {remedy}')
+    record = results.read_run(folder)
+    try:
+        Summary(**record['result'])
+    except (KeyError, TypeError) as error:
+        raise ResultsError(f'{folder / results.RUN_FILE} is damaged: {error}') from error
+    changes = results.differences(record['settings'], settings)
+    if changes:
+        listed = ''.join(f'\n  {change}' for change in changes)
+        raise ResultsError(f'{folder} holds a run with other settings; {remedy}:{listed}')
+    return record
+
+
+def _start(
+    folder: Path, camera: Camera, settings: dict[str, Any], loaded: Stages
+) -> dict[str, Any]:
+    """Write what there is before the first frame; return the record."""
+    folder.mkdir(parents=True, exist_ok=True)
+    skeleton = loaded.posenet.skeleton
+    record = {
+        'settings': settings,
+        'camera_source': camera.source,
+        'precisions': loaded.precisions,
+        'skeleton': {
+            'name': skeleton.name,
+            'joint_names': skeleton.joint_names,
+            'edges': skeleton.edges,
+        },
+        'versions': {
+            'pose3d_ros': __version__,
+            'numpy': np.__version__,
+            'opencv': cv2.__version__,
+            'openvino': ov.__version__,
+            'python': platform.python_version(),
+        },
+        'result': asdict(Summary()),
+    }
+    results.write_json(folder / results.RUN_FILE, record)
+    camera.to_yaml(folder / results.CAMERA_FILE)
+    (folder / results.POSES_FILE).touch()
+    return record
+
+
+def _nothing_left(job: Job, earlier: Summary, lines: int) -> bool:
+    """Return whether an earlier run has done all that is asked for now."""
+    reached_end = earlier.complete and earlier.source_frames == job.source.frame_count
+    analysed = earlier.frames == lines and (reached_end or job.limit == lines)
+    overlay = (job.folder / results.OVERLAY_FILE).exists() and earlier.overlay_frames == lines
+    frames = len(results.kept_frames(job.folder)) == lines
+    return analysed and (overlay or not job.overlay) and (frames or not job.frames)
+
+
+def _report(job: Job, summary: Summary, new_frames: int, elapsed_s: float) -> None:
+    """Say what there is now, and how fast it came."""
+    rate = f' at {new_frames / elapsed_s:.1f} frames/s' if new_frames else ''
+    print(f'{summary.frames} frames{rate}, {summary.people} people: {job.folder}')
+    if summary.unreadable:
+        print(f'{len(summary.unreadable)} frames could not be read and were skipped')

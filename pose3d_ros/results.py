@@ -1,0 +1,173 @@
+"""The folder of results that `pose3d video` writes, and reading it again (docs/video.md)."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pose3d_ros.people import Persons, Poses
+from pose3d_ros.skeletons import SKELETONS, Skeleton
+
+RUN_FILE = 'run.json'
+POSES_FILE = 'poses.jsonl'
+CAMERA_FILE = 'camera.yaml'
+OVERLAY_FILE = 'overlay.mp4'
+SCENE_FILE = 'scene.png'
+FRAMES_FOLDER = 'frames'
+
+# What is kept: a tenth of a millimetre, a hundredth of a pixel, a ten thousandth of certainty.
+_METRES_DIGITS, _PIXEL_DIGITS, _SCORE_DIGITS = 4, 2, 4
+
+
+class ResultsError(ValueError):
+    """A folder of results that cannot be read or gone on with; the message says why."""
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """The people of one frame.
+
+    :param index: the frame's place in its source, from 0.
+    :param time_s: its time from the source's start, seconds.
+    :param persons: boxes, scores, ids, and 2D keypoints if the rootnet found any.
+    :param poses: of the same people, in the same order.
+    """
+
+    index: int
+    time_s: float
+    persons: Persons
+    poses: Poses
+
+    def to_json(self) -> str:
+        """Return one line of poses.jsonl, without its end. Unknown numbers are null."""
+        persons = [self._person(i) for i in range(len(self.persons))]
+        data = {'index': self.index, 'time_s': round(self.time_s, 6), 'persons': persons}
+        return json.dumps(data, allow_nan=False, separators=(',', ':'))
+
+    def _person(self, i: int) -> dict[str, object]:
+        persons, poses, keypoints = self.persons, self.poses, self.persons.keypoints
+        person: dict[str, object] = {
+            'id': persons.ids[i],
+            'score': _rounded(persons.scores[i], _SCORE_DIGITS),
+            'box': _rounded(persons.boxes[i], _PIXEL_DIGITS),
+            'root': _rounded(poses.roots[i], _METRES_DIGITS),
+            'root_depth_stddev_m': _rounded(poses.root_depth_stddev_m[i], _METRES_DIGITS),
+            'joints': _rounded(poses.joints[i], _METRES_DIGITS),
+            'joint_scores': _rounded(poses.joint_scores[i], _SCORE_DIGITS),
+        }
+        if keypoints is not None:
+            person['keypoints'] = {
+                'skeleton': keypoints.skeleton.name,
+                'xy': _rounded(keypoints.xy[i], _PIXEL_DIGITS),
+                'scores': _rounded(keypoints.scores[i], _SCORE_DIGITS),
+            }
+        return person
+
+    @classmethod
+    def from_json(cls, line: str, skeleton: Skeleton) -> 'FrameResult':
+        """Return what a line holds, without 2D keypoints.
+
+        :raises ValueError, KeyError, TypeError: it is not such a line.
+        """
+        data = json.loads(line)
+        people = data['persons']
+        ids = tuple(str(person['id']) for person in people)
+
+        def column(key: str, *shape: int) -> np.ndarray:
+            values = np.array([person[key] for person in people], dtype=np.float64)
+            return values.reshape(len(people), *shape)
+
+        roots, stddev_m = column('root', 3), column('root_depth_stddev_m')
+        persons = Persons(column('box', 4), column('score'), ids, roots, stddev_m)
+        joints, scores = column('joints', len(skeleton), 3), column('joint_scores', len(skeleton))
+        poses = Poses(skeleton, joints, scores, roots, stddev_m, persons.scores, ids)
+        return cls(int(data['index']), float(data['time_s']), persons, poses)
+
+
+def as_written(persons: Persons) -> Persons:
+    """Return detected people with the numbers that the file will hold.
+
+    A tracker that is fed with these can be fed again from the file, and gives the same ids.
+    """
+    return Persons(
+        persons.boxes.round(_PIXEL_DIGITS), persons.scores.round(_SCORE_DIGITS), persons.ids
+    )
+
+
+def _rounded(values: np.ndarray, digits: int) -> Any:
+    """Return a number or nested lists, None for what is not finite."""
+    numbers = (np.round(values, digits) + 0.0).astype(object)  # the sum makes 0.0 of -0.0
+    return np.where(np.isfinite(values), numbers, np.array(None)).tolist()
+
+
+def read_results(path: Path, skeleton: Skeleton) -> Iterator[FrameResult]:
+    """Yield the frames of a poses.jsonl.
+
+    :raises ResultsError: a line is damaged; the message says which.
+    """
+    with path.open(encoding='utf-8') as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield FrameResult.from_json(line, skeleton)
+            except (ValueError, KeyError, TypeError) as error:
+                raise ResultsError(f'line {number} of {path} is damaged: {error}') from error
+
+
+def cut_half_line(path: Path) -> int:
+    """Cut off a last line that was not written to its end; return how many lines there are."""
+    with path.open('r+b') as file:
+        lines = end = 0
+        for line in file:
+            if not line.endswith(b'\n'):
+                break
+            lines, end = lines + 1, end + len(line)
+        file.truncate(end)
+    return lines
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    part = path.with_name(f'.{path.name}.part')
+    part.write_text(json.dumps(data, indent=2, allow_nan=False) + '\n', encoding='utf-8')
+    part.replace(path)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return the run.json of a folder of results.
+
+    :raises ResultsError: there is none, or it is damaged.
+    """
+    path = folder / RUN_FILE
+    try:
+        data = json.loads(path.read_text(encoding='utf-8'))
+        if not isinstance(data['settings'], dict) or data['skeleton']['name'] not in SKELETONS:
+            raise KeyError('settings, skeleton')
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultsError(f'{path} cannot be read: {error}') from error
+    return dict(data)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return what differs between two sets of settings, in words."""
+    keys = [*old, *(key for key in new if key not in old)]
+    return [
+        f'{key} was {json.dumps(old.get(key))}, now {json.dumps(new.get(key))}'
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]
+
+
+def remove_results(folder: Path) -> None:
+    """Remove what an earlier run left, and nothing else."""
+    for name in (RUN_FILE, POSES_FILE, CAMERA_FILE, OVERLAY_FILE, SCENE_FILE):
+        (folder / name).unlink(missing_ok=True)
+    for image in kept_frames(folder):
+        image.unlink()
+
+
+def kept_frames(folder: Path) -> list[Path]:
+    """Return the frames that were kept as JPEG."""
+    return sorted((folder / FRAMES_FOLDER).glob('[0-9]*.jpg'))
