@@ -6,11 +6,14 @@ from functools import cache
 import cv2
 import numpy as np
 import pytest
+from bodies import body
+from bodies import seen as with_keypoints
 from real import blazepose, keypoints, people, people_image
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.models.blazepose import BlazePoseNet, BodyCircles, Landmarks
 from pose3d_ros.models.body_size import BodySize, root_depths
+from pose3d_ros.models.placement import facing_rotation
 from pose3d_ros.people import Keypoints, Persons, Poses
 from pose3d_ros.skeletons import BLAZEPOSE, HALPE26, HUMAN36M
 
@@ -112,6 +115,12 @@ def test_what_it_sees_is_where_the_keypoints_are() -> None:
     assert ((tall > 0.9) & (tall < 1.9)).all()
 
 
+def test_red_and_blue_are_in_their_places() -> None:
+    """The network is less certain of people with blue skin."""
+    swapped = blazepose()(np.ascontiguousarray(people_image()[..., ::-1]), circles())
+    assert swapped.scores.mean() < seen().scores.mean() - 0.02
+
+
 def test_nothing_there_is_said() -> None:
     image = np.zeros((300, 300, 3), np.uint8)
     found = blazepose()(image, BodyCircles(np.full((1, 2), 150.0), np.ones(1) * 100, np.zeros(1)))
@@ -167,6 +176,34 @@ def test_where_the_hips_are_unknown_the_box_counts(broken: float) -> None:
     np.testing.assert_allclose(found.angles, [0, 0])
     boxes_only = BodyCircles.of_persons(persons, None)
     np.testing.assert_allclose(boxes_only.radii, [150, 100])
+
+
+class Oracle:
+    """A network that knows the body, as seen by a camera that looks straight at it."""
+
+    network = None
+
+    def __init__(self, relative: np.ndarray) -> None:
+        self._relative = relative
+
+    def __call__(self, image: np.ndarray, circles: BodyCircles) -> Landmarks:
+        n = len(circles.radii)
+        return Landmarks(self._relative, np.zeros((n, 33, 2)), np.ones((n, 33)), np.ones(n))
+
+
+def test_a_body_at_the_side_of_the_view_is_turned_towards_it() -> None:
+    """Exact all the way: what a crop shows as depth lies along the ray, not along the axis."""
+    image = np.zeros((1080, 1920, 3), np.uint8)
+    camera = camera_of(image)
+    places = np.array([[2.0, -0.3, 3.5], [-1.5, 0.4, 4.0]])
+    turn = facing_rotation(places[:, :2] / places[:, 2:])
+    joints = body(HALPE26) @ turn.transpose(0, 2, 1) + places[:, None]
+    persons, found = with_keypoints(camera, joints)
+    net = BlazePoseNet(Oracle(np.tile(body(BLAZEPOSE), (2, 1, 1))), 0.1)  # type: ignore[arg-type]
+    poses = net(image, dataclasses.replace(persons, keypoints=found), camera)
+    expected = body(BLAZEPOSE) @ turn.transpose(0, 2, 1) + places[:, None]
+    np.testing.assert_allclose(poses.joints, expected, atol=1e-3)
+    np.testing.assert_allclose(poses.roots, places, atol=1e-3)
 
 
 def test_poses_belong_to_their_people() -> None:

@@ -97,10 +97,19 @@ def test_fewer_certain_bones_are_a_wider_answer() -> None:
     assert 0.4 > relative[0] > relative[1] > 0.08
 
 
+def test_the_trunk_alone_says_how_far() -> None:
+    persons, found = seen(CAMERA, standing((0, 0, 5)))
+    scores = np.zeros((1, 26))
+    scores[:, HALPE26.indices('left_hip', 'right_hip', 'left_shoulder', 'right_shoulder')] = 0.9
+    depths, _ = root_depths(persons, Keypoints(HALPE26, found.xy, scores), CAMERA, BODY)
+    assert 4.2 < depths[0] < 5.2  # nearer: a bone is taken to slant a little
+
+
 def test_one_false_keypoint_does_not_decide() -> None:
     persons, found = seen(CAMERA, standing((0, 0, 5)))
     xy = found.xy.copy()
-    xy[0, HALPE26.index('left_ankle')] += [900, -700]
+    knee, ankle = HALPE26.indices('left_knee', 'left_ankle')
+    xy[0, ankle] = xy[0, knee] + 2.3 * (xy[0, ankle] - xy[0, knee])
     depths, stddevs = root_depths(persons, Keypoints(HALPE26, xy, found.scores), CAMERA, BODY)
     assert abs(depths[0] - 5) < 2 * stddevs[0]
 

@@ -86,6 +86,16 @@ def test_agreement_falls_with_noise() -> None:
     assert agreements[3] < 0.6
 
 
+def test_a_body_upside_down_or_behind_does_not_agree() -> None:
+    joints, _ = scene()
+    joints = joints[:, BLAZEPOSE.indices(*LIMB_JOINTS)]
+    points = joints + PLACES[:, None]
+    rays = points[..., :2] / points[..., 2:]
+    fit = fit_of(joints, 2 * rays.mean(axis=1, keepdims=True) - rays)
+    assert (fit.agreement == 1e-3).all()
+    assert (fit.depth_m == 0.1).all()
+
+
 def test_place_puts_every_joint_where_it_is() -> None:
     """Also through another joint set, a lens and people at different distances."""
     for lens in ([], [-0.2, 0.05, 1e-3, 0, 0]):

@@ -58,6 +58,12 @@ def test_a_mirrored_image_swaps_left_and_right() -> None:
     assert np.median(unswapped / people().boxes[:, 3:]) > 0.05
 
 
+def test_red_and_blue_are_in_their_places() -> None:
+    """The network is less certain of people with blue skin."""
+    swapped = rtmpose()(np.ascontiguousarray(people_image()[..., ::-1]), people().boxes)
+    assert swapped.scores.mean() < keypoints().scores.mean() - 0.004
+
+
 def test_nobody() -> None:
     found = rtmpose()(people_image(), np.zeros((0, 4)))
     assert found.xy.shape == (0, 26, 2)

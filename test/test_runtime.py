@@ -1,6 +1,6 @@
 """What runs a network: its input as promised, batches of any size, one thread after another."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -144,21 +144,14 @@ def test_warming_up_prepares_the_small_batches(monkeypatch: pytest.MonkeyPatch) 
 
 def test_threads_each_get_their_own_result() -> None:
     network = Network(toy(), ImageInput(64, 64), ['more', 'less'], F32)
-    wrong: list[int] = []
 
-    def work(number: int) -> None:
+    def work(number: int) -> bool:
         images = np.full((1 + number % 3, 64, 64, 3), number * 10, np.uint8)
-        for _ in range(100):
-            more, less = network(images)
-            if not ((more == number * 10 + 1).all() and (less == number * 5).all()):
-                wrong.append(number)
+        results = [network(images) for _ in range(100)]
+        return all((m == number * 10 + 1).all() and (s == number * 5).all() for m, s in results)
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(work, range(4)))
 
 
 def test_another_network_is_named(tmp_path: Path) -> None:

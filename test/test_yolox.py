@@ -1,8 +1,8 @@
 """The detector: the published graph at any size, letterbox, decoding, and what is kept."""
 
-import threading
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -89,19 +89,15 @@ def test_sizes_may_change_with_every_image() -> None:
     alone = [yolox()(i, options) for i in images]
     detector = YOLOX(weights.path('yolox_tiny'), F32)
     network = detector.network
-    wrong: list[int] = []
 
     def work(order: list[int]) -> None:
         for i in order:
-            if not np.allclose(detector(images[i], options).boxes, alone[i].boxes, atol=0.05):
-                wrong.append(i)
+            np.testing.assert_allclose(
+                detector(images[i], options).boxes, alone[i].boxes, atol=0.05
+            )
 
-    threads = [threading.Thread(target=work, args=(o,)) for o in ([0, 1, 2, 3], [3, 0, 2, 1])]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(work, ([0, 1, 2, 3], [3, 0, 2, 1])))
     assert detector.networks == (network,)
     assert network.busy_s > 0
 
@@ -269,6 +265,12 @@ def test_nobody_is_in_an_image_of_one_colour(shape: tuple[int, int], value: int)
     persons = yolox()(image, DetectorOptions(input_long_side=416))
     assert len(persons) == 0
     assert persons.boxes.shape == (0, 4)
+
+
+def test_red_and_blue_are_in_their_places() -> None:
+    """The network is less certain of people with blue skin."""
+    swapped = yolox()(people_image()[..., ::-1], DetectorOptions(score_threshold=0.1))
+    assert swapped.scores[:3].sum() < people().scores.sum() - 0.02
 
 
 def test_views_and_read_only_images() -> None:
