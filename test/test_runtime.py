@@ -139,6 +139,7 @@ def test_warming_up_prepares_the_small_batches(monkeypatch: pytest.MonkeyPatch) 
     assert network.busy_s > 0
     sizes.clear()
     Network(toy(), ImageInput(4, 6), ['more'], RuntimeOptions(max_batch=3)).warm_up(16)
+    Network(toy(), ImageInput(ANY, ANY), ['more'], F32).warm_up()
     assert sizes == [1, 2]
 
 

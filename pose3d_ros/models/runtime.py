@@ -111,7 +111,12 @@ class Network:
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 
     def warm_up(self, largest_batch: int = 4) -> None:
-        """Prepare batches up to a size, so that the first people are not late."""
+        """Prepare batches up to a size, so that the first people are not late.
+
+        A network of any image size learns the size from the first image: nothing to prepare.
+        """
+        if ANY in (self.image.height, self.image.width):
+            return
         for size in (2**i for i in range(min(largest_batch, self.options.max_batch).bit_length())):
             self(np.zeros((size, self.image.height, self.image.width, 3), np.uint8))
         self.busy_s = 0.0
