@@ -172,8 +172,9 @@ def test_the_ament_prefix_is_the_environment_where_ros_came_from_wheels(
 
 @pytest.fixture
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the test an environment of its own, in which nothing is set yet."""
-    monkeypatch.setattr(os, 'environ', {})
+    """Give the test an environment of its own, in which nothing is set but where we are."""
+    kept = {k: v for k, v in os.environ.items() if k == 'AMENT_PREFIX_PATH'}
+    monkeypatch.setattr(os, 'environ', kept)
 
 
 @pytest.fixture
