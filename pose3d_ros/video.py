@@ -166,7 +166,7 @@ def _video_frames(source: Source, every: int) -> Iterator[Frame]:
     capture = _open_capture(source.name, source.webcam)
     start_s, last_s = time.monotonic(), -1 / source.rate_hz
     index = unreadable = 0
-    lost: list[Frame] = []  # unreadable ones, of which it is not yet known if they are the end
+    lost: list[Frame] = []  # unreadable ones: gaps if others follow, else the end
     try:
         while unreadable < _MAX_UNREADABLE:
             grabbed = capture.grab()
@@ -189,8 +189,6 @@ def _video_frames(source: Source, every: int) -> Iterator[Frame]:
             last_s, index = time_s, index + 1
     finally:
         capture.release()
-    # the file said that there are these too
-    yield from (gap for gap in lost if gap.index % every == 0 and gap.index < source.frame_count)
 
 
 class VideoWriter:

@@ -318,3 +318,7 @@ def _report(job: Job, summary: Summary, new_frames: int, elapsed_s: float) -> No
     print(f'{summary.frames} frames{rate}, {summary.people} people: {job.folder}')
     if summary.unreadable:
         print(f'{len(summary.unreadable)} frames could not be read and were skipped')
+    found = summary.frames + len(summary.unreadable)
+    missing = -(-summary.source_frames // job.every) - found
+    if summary.complete and missing > 0:
+        print(f'{job.source.name} announces {missing} frames more than it holds: is it cut short?')

@@ -1,0 +1,693 @@
+"""pose3d video and what it reads and writes: real footage, and fakes for all that goes wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from bodies import body
+
+from pose3d_ros import cli, offline, stages, weights
+from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.cli import video as command
+from pose3d_ros.models.body_size import BodySize
+from pose3d_ros.models.yolox import DetectorOptions
+from pose3d_ros.people import Keypoints, Persons, Poses
+from pose3d_ros.results import FrameResult, read_results
+from pose3d_ros.skeletons import BLAZEPOSE, HALPE26
+from pose3d_ros.video import (
+    Frame,
+    VideoError,
+    VideoWriter,
+    natural_key,
+    open_source,
+    prefetched,
+    read_frames,
+)
+
+WIDTH, HEIGHT, RATE_HZ = 160, 120, 10.0
+#: What a run leaves.
+FILES = {'run.json', 'poses.jsonl', 'camera.yaml', 'overlay.mp4', 'scene.png'}
+
+
+def picture(k: int) -> np.ndarray:
+    """Frame k: its number can be read from its grey, and from one bright corner what is up."""
+    image = np.full((HEIGHT, WIDTH, 3), 8 * k, np.uint8)
+    image[:30, :30] = 255
+    return image
+
+
+def number(image: np.ndarray) -> int:
+    """Which frame this is."""
+    return round(float(np.median(image)) / 8)
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """Return an MJPEG film of 20 frames."""
+    return write_film(tmp_path / 'film.avi', 20)
+
+
+def write_film(path: Path, count: int, codec: str = 'MJPG') -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), RATE_HZ, (WIDTH, HEIGHT))
+    for k in range(count):
+        writer.write(picture(k))
+    writer.release()
+    return path
+
+
+def write_folder(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for k in range(count):
+        cv2.imwrite(str(folder / f'{k}.png'), picture(k))
+    return folder
+
+
+class Fakes:
+    """Stages without networks: two people, one of whom walks."""
+
+    networks = ()
+    skeleton = BLAZEPOSE
+
+    def __init__(self) -> None:
+        self.images: list[int] = []
+        self.at_image: Callable[[int], None] = lambda k: None
+
+    def detect(self, image: np.ndarray, options: DetectorOptions) -> Persons:
+        k = number(image)
+        self.images.append(k)
+        self.at_image(k)
+        boxes = np.array([[20 + k / 3, 30.004, 20, 60], [90, 30, 20, 60]])
+        return Persons(boxes, np.array([0.9, 0.8]))[: options.max_people]
+
+    def root(self, image: np.ndarray, persons: Persons, camera: Camera, body: BodySize) -> Persons:
+        n = len(persons)
+        xy = np.tile(persons.boxes[:, None, :2], (1, 26, 1))
+        roots = camera.back_project(persons.boxes[:, :2], np.full(n, 3.0))
+        keypoints = Keypoints(HALPE26, xy, np.full((n, 26), 0.5))
+        return persons.with_roots(roots, np.full(n, 0.2), keypoints)
+
+    def pose(self, image: np.ndarray, persons: Persons, camera: Camera) -> Poses:
+        joints = body(BLAZEPOSE) + persons.roots[:, None]
+        joints[:, 5] = np.nan
+        scores, stddev_m = np.full(joints.shape[:2], 0.9), persons.root_depth_stddev_m
+        return Poses(
+            BLAZEPOSE, joints, scores, persons.roots, stddev_m, persons.scores, persons.ids
+        )
+
+
+class _Stage:
+    """One stage of the fakes."""
+
+    networks = ()
+    skeleton = BLAZEPOSE
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._call(*arguments)
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
+    """Return fakes that run in the place of the networks."""
+    fakes = Fakes()
+    for table, name, call in (
+        (stages.DETECTORS, 'yolox', fakes.detect),
+        (stages.ROOTNETS, 'keypoints', fakes.root),
+        (stages.POSENETS, 'blazepose', fakes.pose),
+    ):
+        monkeypatch.setitem(table, name, lambda _folder, _options, call=call: _Stage(call))
+    monkeypatch.setattr(command, 'STAGE_WEIGHTS', {})
+    # half a second each, and test_drawing.py looks at it
+    monkeypatch.setattr(offline, 'draw_scene', lambda _poses, _camera, path: path.touch())
+    return fakes
+
+
+def run(*arguments: object) -> int:
+    return cli.main(['video', *map(str, arguments)])
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f'{constant} is not JSON')
+
+    text = (out / 'poses.jsonl').read_text()
+    assert text == '' or text.endswith('\n')
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+def film_length(path: Path) -> int:
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+def record(out: Path) -> dict[str, Any]:
+    return dict(json.loads((out / 'run.json').read_text()))
+
+
+# Reading
+
+
+def test_a_film_is_read_frame_by_frame_with_its_times(film: Path) -> None:
+    source = open_source(str(film))
+    assert (source.width, source.height, source.rate_hz) == (WIDTH, HEIGHT, RATE_HZ)
+    frames = list(source.frames())
+    assert [number(f.image) for f in frames if f.image is not None] == list(range(20))
+    assert [f.time_s for f in frames] == pytest.approx(np.arange(20) / RATE_HZ)
+    assert [f.index for f in source.frames(every=7)] == [0, 7, 14]
+    assert [f.time_s for f in source.frames(every=7)] == pytest.approx([0, 0.7, 1.4])
+
+
+def test_a_folder_is_read_in_natural_order(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / 'images', 12)
+    (folder / 'notes.txt').write_text('not an image')
+    source = open_source(str(folder), folder_rate_hz=5)
+    frames = list(source.frames(every=3))
+    assert [f.name for f in frames] == ['0.png', '3.png', '6.png', '9.png']
+    assert [number(f.image) for f in frames if f.image is not None] == [0, 3, 6, 9]
+    assert [f.time_s for f in frames] == pytest.approx([0, 0.6, 1.2, 1.8])
+    assert [f.index for f in read_frames(str(folder))] == list(range(12))
+
+
+def test_natural_order() -> None:
+    names = ['b1.png', 'a10.png', 'a9.png', '2.png', '10a2.png', '10a10.png']
+    ordered = sorted(map(Path, names), key=natural_key)
+    expected = ['2.png', '10a2.png', '10a10.png', 'a9.png', 'a10.png', 'b1.png']
+    assert [p.name for p in ordered] == expected
+
+
+def test_a_frame_that_cannot_be_read_is_a_gap_and_not_the_end(tmp_path: Path) -> None:
+    frames = list(open_source(str(damaged_film(tmp_path, [9, 10]))).frames())
+    assert [f.index for f in frames] == list(range(20))
+    assert [f.name for f in frames if f.image is None] == ['frame 9', 'frame 10']
+    assert [number(f.image) for f in frames[11:] if f.image is not None] == list(range(11, 20))
+    assert [f.time_s for f in frames] == pytest.approx(np.arange(20) / RATE_HZ)
+
+
+def damaged_film(tmp_path: Path, gone: list[int]) -> Path:
+    """Write the film with frames whose data is zero."""
+    path = write_film(tmp_path / 'damaged.avi', 20)
+    data = bytearray(path.read_bytes())
+    at = data.index(b'movi')
+    for k in range(20):
+        at = data.index(b'00dc', at) + 4
+        size = int.from_bytes(data[at : at + 4], 'little')
+        if k in gone:
+            data[at + 4 : at + 4 + size] = bytes(size)
+        at += 4 + size
+    path.write_bytes(data)
+    return path
+
+
+def test_an_image_that_is_damaged_or_of_another_size_is_named(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / 'images', 4)
+    (folder / '1.png').write_bytes(b'damaged')
+    cv2.imwrite(str(folder / '2.png'), np.zeros((50, 60, 3), np.uint8))
+    frames = list(open_source(str(folder)).frames())
+    assert [f.image is None for f in frames] == [False, True, True, False]
+    assert frames[1].name == '1.png'
+    assert frames[2].name == '2.png (60 x 50, not 160 x 120)'
+
+
+def test_a_film_that_is_to_be_turned_is_upright(tmp_path: Path) -> None:
+    """A phone held upright stores a film on its side, and the turn in the track's header."""
+    film = write_film(tmp_path / 'phone.mp4', 5, 'mp4v')
+    data = bytearray(film.read_bytes())
+    matrix = data.index(b'tkhd') + 4 + 40
+    one, quarter = 1 << 16, [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
+    assert int.from_bytes(data[matrix : matrix + 4], 'big') == one
+    data[matrix : matrix + 36] = b''.join(n.to_bytes(4, 'big', signed=True) for n in quarter)
+    film.write_bytes(data)
+    source = open_source(str(film))
+    assert (source.width, source.height) == (HEIGHT, WIDTH)
+    image = next(source.frames()).image
+    assert image is not None
+    assert image.shape == (WIDTH, HEIGHT, 3)
+    assert image[:25, -25:].mean() > 200, 'the bright corner is not where the turn puts it'
+
+
+def test_a_webcam_is_read_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Webcam:
+        left = 5
+
+        def __init__(self, which: object) -> None:
+            assert which == 0
+
+        def isOpened(self) -> bool:
+            return True
+
+        def set(self, *_: object) -> None: ...
+
+        def get(self, _property: int) -> float:
+            return 0.0
+
+        def grab(self) -> bool:
+            self.left -= 1
+            return self.left >= 0
+
+        def retrieve(self) -> tuple[bool, np.ndarray]:
+            return True, picture(self.left)
+
+        def read(self) -> tuple[bool, np.ndarray]:
+            return True, picture(0)
+
+        def release(self) -> None: ...
+
+    monkeypatch.setattr(cv2, 'VideoCapture', Webcam)
+    source = open_source('0')
+    assert (source.webcam, source.frame_count) == (0, 0)
+    times_s = [f.time_s for f in source.frames()]
+    assert len(times_s) == 5
+    assert times_s == sorted(times_s)
+
+
+@pytest.mark.parametrize('depth', [1, 4])
+def test_reading_ahead_changes_nothing_and_ends_with_the_reader(depth: int) -> None:
+    made: list[int] = []
+
+    def frames() -> Iterator[Frame]:
+        for k in range(20):
+            made.append(k)
+            yield Frame(k, k, '', None)
+
+    assert [f.index for f in prefetched(frames(), depth)] == list(range(20))
+    made.clear()
+    ahead = prefetched(frames(), depth)
+    next(ahead)
+    ahead.close()
+    assert len(made) <= depth + 2
+    assert not [t for t in threading.enumerate() if t.name.startswith('decoder')]
+
+
+def test_an_error_of_the_reader_is_not_swallowed() -> None:
+    def frames() -> Iterator[Frame]:
+        yield Frame(0, 0, '', None)
+        raise VideoError('the disk is gone')
+
+    with pytest.raises(VideoError, match='the disk is gone'):
+        list(prefetched(frames()))
+
+
+# Writing
+
+
+def test_a_video_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / 'out.mp4'
+    writer = VideoWriter(path, RATE_HZ, WIDTH, HEIGHT)
+    for k in range(6):
+        writer.write(picture(k), k / RATE_HZ)
+    assert not path.exists()
+    writer.close()
+    assert film_length(path) == 6
+    again = VideoWriter(path, RATE_HZ, WIDTH, HEIGHT)
+    again.write(picture(0), 0)
+    again.discard()
+    assert film_length(path) == 6
+    assert [p.name for p in tmp_path.iterdir()] == ['out.mp4']
+
+
+def test_gaps_between_frames_keep_their_length_up_to_a_limit(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / 'out.mp4', RATE_HZ, WIDTH, HEIGHT)
+    for time_s in (5.0, 5.1, 5.4, 5.5, 99999.0, 99999.1):
+        writer.write(picture(0), time_s)
+    writer.close()
+    assert film_length(tmp_path / 'out.mp4') == 1 + 3 + 1 + 1 + 1 + 1
+
+
+def test_a_frame_comes_back_from_its_line(film: Path) -> None:
+    fakes, camera = Fakes(), Camera.fallback(WIDTH, HEIGHT)
+    persons = fakes.root(
+        picture(1), fakes.detect(picture(1), DetectorOptions()), camera, BodySize()
+    )
+    persons = persons.with_ids(('3', ''))
+    result = FrameResult(7, 0.7, persons, fakes.pose(picture(1), persons, camera))
+    again = FrameResult.from_json(result.to_json(), BLAZEPOSE)
+    assert (again.index, again.time_s, again.persons.ids) == (7, 0.7, ('3', ''))
+    assert again.poses.joints == pytest.approx(result.poses.joints, abs=6e-5, nan_ok=True)
+    assert again.persons.boxes == pytest.approx(persons.boxes, abs=0.006)
+    assert again.to_json() == replace(again).to_json()
+    nobody = FrameResult(0, 0.0, Persons.none(), Poses.none(BLAZEPOSE))
+    assert len(FrameResult.from_json(nobody.to_json(), BLAZEPOSE).poses) == 0
+
+
+# The command, with fakes
+
+
+def test_a_run_leaves_what_the_documentation_says(film: Path, tmp_path: Path, fakes: Fakes) -> None:
+    out = tmp_path / 'deep' / 'out'
+    assert run(film, '--out', out, '--frames', '--field-of-view', 50) == 0
+    assert {p.name for p in out.iterdir()} == FILES | {'frames'}
+    found = lines(out)
+    assert [line['index'] for line in found] == list(range(20))
+    person = found[3]['persons'][0]
+    assert {'id': '1', 'score': 0.9, 'box': [21.0, 30.0, 20.0, 60.0]}.items() <= person.items()
+    assert person['joints'][5] == [None, None, None]
+    assert np.shape(person['joints']) == (33, 3)
+    assert np.shape(person['keypoints']['xy']) == (26, 2)
+    assert person['keypoints']['skeleton'] == 'halpe26'
+    documented = (Path(__file__).parent.parent / 'docs' / 'video.md').read_text()
+    for key in (*found[0], *person, *person['keypoints'], *record(out), *record(out)['result']):
+        assert f'`{key}`' in documented, f'docs/video.md does not tell of {key}'
+    assert film_length(out / 'overlay.mp4') == 20
+    expected = Camera.from_field_of_view(WIDTH, HEIGHT, 50)
+    np.testing.assert_allclose(Camera.from_yaml(out / 'camera.yaml').K, expected.K)
+    assert record(out)['camera_source'] == 'field of view 50 degrees'
+    assert record(out)['result'] == {
+        'frames': 20,
+        'complete': True,
+        'people': 2,
+        'unreadable': [],
+        'overlay_frames': 20,
+        'source_frames': 20,
+    }
+    kept = sorted((out / 'frames').iterdir())
+    assert kept[12].name == '000012.jpg'
+    assert len(kept) == 20
+
+
+def test_options_choose_frames_and_files(film: Path, tmp_path: Path, fakes: Fakes) -> None:
+    out = tmp_path / 'out'
+    assert run(film, '--out', out, '--no-overlay', '--every', 6, '--max-people', 1) == 0
+    assert {p.name for p in out.iterdir()} == FILES - {'overlay.mp4'}
+    assert [line['index'] for line in lines(out)] == [0, 6, 12, 18]
+    assert {len(line['persons']) for line in lines(out)} == {1}
+    # a track lives on between images that are 0.6 s apart
+    assert {line['persons'][0]['id'] for line in lines(out)} == {'1'}
+
+
+def test_a_second_run_goes_on_and_gives_what_one_run_gives(
+    film: Path, tmp_path: Path, fakes: Fakes
+) -> None:
+    whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+    assert run(film, '--out', whole) == 0
+    assert run(film, '--out', parts, '--limit', 6) == 0
+    assert record(parts)['result']['complete'] is False
+    with (parts / 'poses.jsonl').open('a') as file:
+        file.write('{"index":6,"time_s":0.6,"pers')  # the power failed
+    fakes.images.clear()
+    assert run(film, '--out', parts, '--limit', 9) == 0
+    assert fakes.images == [6, 7, 8]
+    assert film_length(parts / 'overlay.mp4') == 9
+    assert run(film, '--out', parts, '--limit', 3) == 0, 'a lower limit takes nothing away'
+    assert len(lines(parts)) == film_length(parts / 'overlay.mp4') == 9
+    assert run(film, '--out', parts) == 0
+    assert (parts / 'poses.jsonl').read_bytes() == (whole / 'poses.jsonl').read_bytes()
+    assert film_length(parts / 'overlay.mp4') == 20
+    assert record(parts)['result'] == record(whole)['result']
+
+
+def test_a_run_that_is_complete_does_nothing_again(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(film, '--out', tmp_path / 'out', '--no-overlay') == 0
+    fakes.images.clear()
+    before = (tmp_path / 'out' / 'run.json').stat().st_mtime_ns
+    assert run(film, '--out', tmp_path / 'out', '--no-overlay') == 0
+    assert 'nothing left to do' in capsys.readouterr().out
+    assert (tmp_path / 'out' / 'run.json').stat().st_mtime_ns == before
+    assert run(film, '--out', tmp_path / 'out') == 0
+    assert film_length(tmp_path / 'out' / 'overlay.mp4') == 20, 'the missing overlay is drawn'
+    assert fakes.images == [], 'no network is needed for that'
+
+
+def test_an_interrupt_leaves_whole_files_and_the_next_run_goes_on(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'out'
+    fakes.at_image = lambda k: os.kill(os.getpid(), signal.SIGTERM) if k == 4 else None
+    assert run(film, '--out', out) == 130
+    assert 'goes on from here' in capsys.readouterr().err
+    assert len(lines(out)) == film_length(out / 'overlay.mp4') == 5
+    assert {p.name for p in out.iterdir()} == FILES
+    fakes.at_image = lambda k: None
+    assert run(film, '--out', out) == 0
+    assert [line['index'] for line in lines(out)] == list(range(20))
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_an_interrupt_while_it_draws_again_keeps_the_longer_video(
+    film: Path, tmp_path: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / 'out'
+    assert run(film, '--out', out, '--limit', 8) == 0
+
+    @contextmanager
+    def at_once() -> Iterator[threading.Event]:
+        event = threading.Event()
+        event.set()
+        yield event
+
+    monkeypatch.setattr(command, '_interrupts', at_once)
+    assert run(film, '--out', out) == 130
+    assert film_length(out / 'overlay.mp4') == len(lines(out)) == 8
+
+
+def test_an_error_in_the_middle_leaves_whole_files(
+    film: Path, tmp_path: Path, fakes: Fakes
+) -> None:
+    def fail(k: int) -> None:
+        if k == 5:
+            raise RuntimeError('out of memory')
+
+    out = tmp_path / 'out'
+    fakes.at_image = fail
+    with pytest.raises(RuntimeError, match='out of memory'):
+        run(film, '--out', out)
+    assert len(lines(out)) == film_length(out / 'overlay.mp4') == 5
+    fakes.at_image = lambda k: None
+    assert run(film, '--out', out) == 0
+    assert len(lines(out)) == film_length(out / 'overlay.mp4') == 20
+
+
+def test_frames_that_cannot_be_read_are_named_counted_and_skipped(
+    tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film, out = damaged_film(tmp_path, [9, 10]), tmp_path / 'out'
+    assert run(film, '--out', out) == 0
+    assert [line['index'] for line in lines(out)] == [*range(9), *range(11, 20)]
+    assert record(out)['result']['unreadable'] == ['frame 9', 'frame 10']
+    assert '2 frames could not be read' in capsys.readouterr().out
+    assert film_length(out / 'overlay.mp4') == 20, 'the gap keeps its length'
+
+
+def test_a_film_that_is_cut_short_is_told_of(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    assert run(film, '--out', tmp_path / 'out') == 0
+    assert 'frames more than it holds' in capsys.readouterr().out
+
+
+def test_nobody_there_is_a_result(
+    film: Path, tmp_path: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = _Stage(lambda image, options: Persons.none())
+    monkeypatch.setitem(stages.DETECTORS, 'yolox', lambda _folder, _options: nobody)
+    assert run(film, '--out', tmp_path / 'out') == 0
+    assert [line['persons'] for line in lines(tmp_path / 'out')] == [[]] * 20
+    assert not (tmp_path / 'out' / 'scene.png').exists()
+
+
+# Bad input
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Return what is said where a command line is refused."""
+    assert run(*arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith('pose3d video: ')
+    return said
+
+
+def test_input_that_cannot_be_read_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty, junk, folder = tmp_path / 'empty.mp4', tmp_path / 'junk.avi', tmp_path / 'folder'
+    empty.touch()
+    junk.write_bytes(b'not a film' * 100)
+    folder.mkdir()
+    out = ('--out', tmp_path / 'out')
+    assert 'there is no file or folder' in refused(capsys, tmp_path / 'none.mp4', *out)
+    assert 'is not a video that can be read' in refused(capsys, empty, *out)
+    assert 'is not a video that can be read' in refused(capsys, junk, *out)
+    assert 'holds no images' in refused(capsys, folder, *out)
+    (folder / 'a.png').write_bytes(b'damaged')
+    assert 'none of the 1 images' in refused(capsys, folder, *out)
+    assert 'webcam 87' in refused(capsys, 87, *out)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_film_of_damaged_frames_only_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = damaged_film(tmp_path, list(range(20)))
+    assert 'not' in refused(capsys, film, '--out', tmp_path / 'out')
+
+
+def test_a_camera_of_another_shape_is_refused_and_of_the_same_is_resized(
+    film: Path, tmp_path: Path
+) -> None:
+    source, yaml = open_source(str(film)), tmp_path / 'camera.yaml'
+    full = Camera.from_field_of_view(8 * WIDTH, 8 * HEIGHT, 70)
+    full.to_yaml(yaml)
+    camera = command.camera_for(source, yaml, None)
+    np.testing.assert_allclose(camera.K, full.scaled(WIDTH, HEIGHT).K)
+    assert camera.source.endswith('resized from 1280 x 960')
+    for width, height in ((HEIGHT, WIDTH), (8 * WIDTH, 8 * HEIGHT + 40), (1280, 720)):
+        Camera.from_field_of_view(width, height, 70).to_yaml(yaml)
+        with pytest.raises(CameraError, match=f'{width} x {height} pixels.*160 x 120'):
+            command.camera_for(source, yaml, None)
+    assert command.camera_for(source, None, None).source.startswith('assumed')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        (['--every', '0'], '--every: 0 is not 1 or more'),
+        (['--limit', '-1'], '--limit: -1 is not 1 or more'),
+        (['--limit', 'x'], "invalid whole number value: 'x'"),
+        (['--score-threshold', '2'], '2 is not 0.01 to 1'),
+        (['--score-threshold', 'nan'], 'nan is not'),
+        (['--field-of-view', '180'], '180 is not 1 to 179'),
+        (['--field-of-view', '60', '--camera', 'x.yaml'], 'not allowed with'),
+        (['--detector', 'none'], 'invalid choice'),
+    ],
+)
+def test_options_out_of_range_are_refused(
+    film: Path, tmp_path: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        run(film, '--out', tmp_path / 'out', *arguments)
+    assert exit_.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_what_the_machine_lacks_is_told(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ('--out', tmp_path / 'out')
+    assert 'pose3d fetch' in refused(capsys, film, *out, '--weights', tmp_path)
+    assert "device 'NPU7' is not" in refused(capsys, film, *out, '--device', 'NPU7')
+    assert 'cannot read the camera' in refused(capsys, film, *out, '--camera', tmp_path / 'no')
+    assert not (tmp_path / 'out').exists()
+    (tmp_path / 'file').touch()
+    assert 'is a file' in refused(capsys, film, '--out', tmp_path / 'file')
+    assert run(film, '--out', tmp_path / 'file' / 'out') == 1
+    assert 'cannot write' in capsys.readouterr().err
+
+
+def test_other_settings_are_refused_by_name_until_told_to_overwrite(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'out'
+    assert run(film, '--out', out, '--frames') == 0
+    own = out / 'notes.txt'
+    own.touch()
+    other = write_film(tmp_path / 'other.avi', 4)
+    said = refused(capsys, other, '--out', out, '--max-people', 1, '--field-of-view', 40)
+    assert 'input was' in said
+    assert 'max_people was 32, now 1' in said
+    assert 'camera was' in said
+    assert '--overwrite' in said
+    assert len(lines(out)) == 20
+    assert run(other, '--out', out, '--max-people', 1, '--overwrite') == 0
+    assert [len(line['persons']) for line in lines(out)] == [1] * 4
+    assert not list((out / 'frames').iterdir())
+    assert own.exists()
+
+
+@pytest.mark.parametrize('damage', ['line', 'order', 'ids', 'run', 'result', 'no run'])
+def test_damaged_results_are_refused(
+    film: Path, tmp_path: Path, fakes: Fakes, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'out'
+    assert run(film, '--out', out, '--limit', 6) == 0
+    poses, settings = out / 'poses.jsonl', out / 'run.json'
+    text = poses.read_text().splitlines(keepends=True)
+    if damage == 'line':
+        poses.write_text(''.join([text[0], 'damaged\n', *text[2:]]))
+    elif damage == 'order':
+        poses.write_text(''.join(text[1:]))
+    elif damage == 'ids':
+        poses.write_text(''.join(text).replace('"id":"2"', '"id":"5"'))
+    elif damage == 'result':
+        data = json.loads(settings.read_text())
+        settings.write_text(json.dumps({**data, 'result': {'frames': 'all'}, 'skeleton': {}}))
+    else:
+        settings.write_text('{') if damage == 'run' else settings.unlink()
+    before = poses.read_bytes()
+    said = refused(capsys, film, '--out', out)
+    names = {'line': 'line 2', 'order': 'frame 1', 'ids': 'other ids'}
+    assert names.get(damage, 'run.json') in said
+    assert poses.read_bytes() == before
+
+
+def test_a_webcam_does_not_go_on(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    webcam = replace(open_source(str(film)), webcam=0, name='webcam 0')
+    monkeypatch.setattr(command, 'open_source', lambda *_: webcam)
+    monkeypatch.setattr('pose3d_ros.video._open_capture', lambda *_: cv2.VideoCapture(str(film)))
+    assert run('0', '--out', tmp_path / 'out', '--limit', 3) == 0
+    assert 'a webcam starts anew' in refused(capsys, '0', '--out', tmp_path / 'out')
+
+
+# The real thing
+
+
+def test_every_stage_names_its_weights() -> None:
+    """Or run.json would not tell which files a run used: add the stage to STAGE_WEIGHTS."""
+    names = {*stages.DETECTORS, *stages.ROOTNETS, *stages.POSENETS}
+    assert names == set(command.STAGE_WEIGHTS)
+    assert weights.select([f for files in command.STAGE_WEIGHTS.values() for f in files])
+
+
+def test_real_people_are_found_and_a_real_interrupt_is_survived(tmp_path: Path) -> None:
+    """Three people in a laboratory, by eye 3 to 8 m away; SIGINT after the second frame."""
+    clip, out = weights.path('pose2sim_multi_cam02'), tmp_path / 'out'
+    order = ['video', str(clip), '--out', str(out), '--precision', 'f32', '--every', '3']
+    with subprocess.Popen(
+        [sys.executable, '-c', 'import pose3d_ros.cli as c; raise SystemExit(c.main())', *order],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        poses = out / 'poses.jsonl'
+        end = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < end:
+            if poses.exists() and poses.read_bytes().count(b'\n') >= 2:
+                process.send_signal(signal.SIGINT)
+                break
+            time.sleep(0.01)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert 'Traceback' not in said
+    done = len(lines(out))
+    assert 2 <= done < 34
+    assert film_length(out / 'overlay.mp4') == done
+    assert cli.main([*order, '--limit', str(done + 2)]) == 0
+    results = list(read_results(out / 'poses.jsonl', BLAZEPOSE))
+    assert [r.index for r in results] == [3 * k for k in range(done + 2)]
+    assert {r.persons.ids for r in results} <= {('1', '2', '3'), ('1', '3', '2'), ('2', '1', '3')}
+    depths_m = np.array([sorted(r.poses.roots[:, 2]) for r in results])
+    assert np.median(depths_m, axis=0) == pytest.approx([3.4, 4.0, 7.2], rel=0.25)
+    assert film_length(out / 'overlay.mp4') == done + 2
+    scene = cv2.imread(str(out / 'scene.png'))
+    assert scene is not None
+    assert record(out)['precisions']['posenet'] == ['f32']
