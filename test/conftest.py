@@ -76,8 +76,10 @@ class Graph:
 
         for stage in self._stages:
             stage.close()
+        # the executor before the context: pulled away under it, a wait may raise anything
+        self._executor.shutdown()
+        self._thread.join(timeout=10)
         rclpy.try_shutdown()
-        self._thread.join(timeout=5)
         for stage in self._stages:
             stage.destroy_node()
         self.node.destroy_node()

@@ -175,7 +175,8 @@ class BlazePoseNet:
         return Poses(
             BLAZEPOSE,
             placed.joints,
-            seen.scores,
+            # a joint is as certain as that there is somebody: false boxes get few bones
+            seen.scores * seen.presence[:, None],
             placed.roots,
             placed.root_depth_stddev_m,
             persons.scores,

@@ -147,9 +147,10 @@ def graph_under_test(
             driver.wait_for(subscribers=1 if composed else 3, stage_count=3)
             yield driver
         finally:
-            rclpy.try_shutdown()
-            thread.join(timeout=5)
+            executor.shutdown()
+            thread.join(timeout=10)
             driver.destroy_node()
+            rclpy.try_shutdown()
 
 
 def _start(start: Starter, composed: bool, parameters: dict[str, tuple[str, ...]]) -> None:

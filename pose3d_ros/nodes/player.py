@@ -284,9 +284,10 @@ def main(args: list[str] | None = None) -> None:
             raise
         # asked to stop while publishing
     finally:
-        rclpy.try_shutdown()
+        executor.shutdown()
         if spinning.is_alive():
-            spinning.join()  # a thread inside ROS would abort the process that ends around it
+            spinning.join(10)  # a thread inside ROS would abort the process that ends around it
+        rclpy.try_shutdown()
         if player is not None:
             player.destroy_node()
     sys.exit(status)

@@ -52,6 +52,8 @@ class Stage(Node):
 
     def start(self) -> None:
         """Start the worker; called once everything it uses is there."""
+        for network in self.networks():
+            network.warm_up()
         self._worker.start()
         models = ', '.join(sorted({n.precision for n in self.networks()})) or value_of(
             self, 'precision'
