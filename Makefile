@@ -23,10 +23,11 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 setup: $(VENV)/.installed
 
 demo: setup
+	$(VENV)/bin/pose3d fetch default clips
 	$(VENV)/bin/pose3d demo
 
 test: setup
-	$(VENV)/bin/pose3d fetch
+	$(VENV)/bin/pose3d fetch default clips vtest
 	$(VENV)/bin/pytest
 
 lint: setup

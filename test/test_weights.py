@@ -534,6 +534,23 @@ def test_a_mirror_that_sends_something_else_is_told(
     assert names_in(cache) == set()
 
 
+def test_a_machine_without_package_lists_gets_its_own(
+    cache: Path, stick: Path, tools: Callable[[str, str], None]
+) -> None:
+    """A new machine's apt-get knows no package until lists are there; ours stay private."""
+    (stick / 'toy-doc_9_all.deb').write_bytes(ARCHIVES['toy-doc_9_all.deb'])
+    tools(
+        'apt-get',
+        f"""case "$*" in
+        *Dir::State::lists=*/.scratch-*update) touch {stick}/updated;;
+        *Dir::State::lists=*/.scratch-*download*) test -f {stick}/updated && cp {stick}/*.deb .;;
+        *) exit 100;;
+        esac""",
+    )
+    assert pose3d_fetch('film') == 0
+    assert names_in(cache) == {'film.avi'}
+
+
 def test_a_debian_package_without_the_file_is_not_kept(
     cache: Path, stick: Path, tools: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

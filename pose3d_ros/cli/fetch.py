@@ -27,7 +27,7 @@ POLL = 0.2  # seconds between two looks at how much a client has downloaded
 HINTS = {
     'pypi': 'check the network and `pip config list`',
     'npm': 'check the network and `npm config get registry`',
-    'debian': 'run `sudo apt-get update` first',
+    'debian': 'check the network and `apt-get update`',
 }
 
 
@@ -248,6 +248,23 @@ def _download(package: Package, scratch: Path) -> None:
         f'{package}: downloading' + (f' {package.size / 1e6:.0f} MB' if package.size else ''),
         flush=True,
     )
+    failed = _run_client(command, package, scratch)
+    if failed and package.kind == 'debian':
+        # A new machine has no package lists, or old ones: get them for this download alone,
+        # which needs no right to change the system's.
+        lists = scratch / 'lists'
+        (lists / 'partial').mkdir(parents=True)
+        command[1:1] = ['-o', f'Dir::State::lists={lists}']
+        update = [*command[:3], 'update']
+        failed = _run_client(update, package, scratch) or _run_client(command, package, scratch)
+    if failed:
+        said = (scratch / 'log').read_text(errors='replace').strip().splitlines()[-8:]
+        head = f'{package}: `{shlex.join(command)}` failed; {HINTS[package.kind]}. It said:'
+        raise WeightsError('\n  '.join([head, *said]))
+
+
+def _run_client(command: list[str], package: Package, scratch: Path) -> int:
+    """Run a client in `scratch` under a progress bar, its words in `log`; return its status."""
     environment = {**os.environ, 'TMPDIR': str(scratch)}
     with (
         (scratch / 'log').open('wb') as log,
@@ -267,10 +284,7 @@ def _download(package: Package, scratch: Path) -> None:
             client.wait()
         if client.returncode == 0 and package.size:
             bar.update(package.size - bar.n)
-    if client.returncode:
-        said = (scratch / 'log').read_text(errors='replace').strip().splitlines()[-8:]
-        head = f'{package}: `{shlex.join(command)}` failed; {HINTS[package.kind]}. It said:'
-        raise WeightsError('\n  '.join([head, *said]))
+    return client.returncode
 
 
 def _bytes_in(folder: Path) -> int:
