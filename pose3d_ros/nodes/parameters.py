@@ -1,5 +1,6 @@
 """Parameters as plain tables: name, default, description, and what values are taken."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +129,14 @@ STAGE = (
         'network keeps its accuracy',
         choices=PRECISIONS,
     ),
+    Param(
+        'threads',
+        0,
+        'processor threads of each network; 0 = half of the cores, as the detector and the stages '
+        'behind it work at the same time on different images',
+        0,
+        256,
+    ),
     Param('max_batch', 16, 'crops computed at once at the most', 1, 256),
     Param('weights_dir', '', "folder of the weight files; '' = where `pose3d fetch` puts them"),
     Param(
@@ -159,9 +168,12 @@ CAMERA = (
 
 
 def runtime_options(node: Node) -> RuntimeOptions:
-    """Return device, precision and batch from the parameters."""
+    """Return device, precision, batch and threads from the parameters."""
     return RuntimeOptions(
-        value_of(node, 'device'), value_of(node, 'precision'), value_of(node, 'max_batch')
+        value_of(node, 'device'),
+        value_of(node, 'precision'),
+        value_of(node, 'max_batch'),
+        value_of(node, 'threads') or max(1, len(os.sched_getaffinity(0)) // 2),
     )
 
 
