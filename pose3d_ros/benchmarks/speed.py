@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 _STAGES = ('detector', 'rootnet', 'posenet')
 _WARM_UP_FRAMES = 30
-# One in work and one waiting at the first door: a third could displace the second.
-_FRAMES_IN_FLIGHT = 2
+# One behind the detector, one in it, one at its door: the stages never wait for the camera, which
+# may replace the one at the door, as a camera that is faster than the graph does.
+_FRAMES_IN_FLIGHT = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -165,12 +166,13 @@ def _graph_table(measured: list[Measured], arguments: argparse.Namespace) -> rep
         (
             ('detector input', ''), ('frames/s', '.1f'), ('networks alone/s', '.1f'),
             ('efficiency', '.2f'), ('age ms', '.0f'), ('age, one frame ms', '.1f'),
-            ('of it networks', '.1f'), ('of it the rest', '.1f'), ('frames lost', '.0f'),
+            ('of it networks', '.1f'), ('of it the rest', '.1f'), ('replaced', '.0f'),
         ),
         rows,
-        'age: from before publishing an image to the arrival of its poses in the same process, '
+        'age: from the call that publishes an image to the arrival of its poses in that process, '
         f'with {_FRAMES_IN_FLIGHT} frames in the graph, and with one. efficiency: frames/s over '
-        'what the networks alone allow, one after the other, in the same run.',
+        'what the networks alone allow, one after the other with all cores, in the same run. '
+        'replaced: images that a newer one replaced before work on them began.',
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ class Timing:
     """What came of a run.
 
     :param rate_hz: frames with poses per second.
-    :param ages_ms: (frames,) publishing an image to the arrival of its poses.
+    :param ages_ms: (frames,) from the call that publishes an image to the arrival of its poses.
     :param lost: frames without poses.
     :param stages: stage -> its diagnostic values, medians of the run's last frames.
     """
@@ -80,8 +80,8 @@ class CameraDriver(Node):
             self._answers.clear()
         for number in range(count):
             self._wait_until(lambda: self._unanswered(sent) < in_flight)
-            stamp = self._publish(self._frames[number % len(self._frames)])
-            sent[stamp] = time.perf_counter()
+            stamp, published_s = self._publish(self._frames[number % len(self._frames)])
+            sent[stamp] = published_s
         self._wait_until(lambda: self._unanswered(sent) == 0)
         time.sleep(1.2)  # the last diagnostics of this run
         done = sorted(set(sent) & set(self._answers))
@@ -98,12 +98,15 @@ class CameraDriver(Node):
         with self._changed:
             self._changed.wait_for(condition, 5.0)
 
-    def _publish(self, image: np.ndarray) -> int:
+    def _publish(self, image: np.ndarray) -> tuple[int, float]:
+        """Publish an image; return its stamp, and when it left: making it is the camera's work."""
         header = Header(frame_id='camera_optical_frame')
         header.stamp = self.get_clock().now().to_msg()
         self._infos.publish(camera_to_info(self._camera, header))
-        self._images.publish(image_to_message(image, header))
-        return stamp_ns(header)
+        message = image_to_message(image, header)
+        published_s = time.perf_counter()
+        self._images.publish(message)
+        return stamp_ns(header), published_s
 
     def _take_poses(self, message: Pose3DArray) -> None:
         with self._changed:
