@@ -8,7 +8,6 @@ from visualization_msgs.msg import MarkerArray
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.drawing import draw_overlay
-from pose3d_ros.models.runtime import Network
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, CameraInput, Frame
 from pose3d_ros.nodes.joining import JoiningStage
@@ -17,7 +16,7 @@ from pose3d_ros.nodes.messages import image_to_message, persons_from_message, po
 from pose3d_ros.nodes.parameters import CAMERA, Param, runtime_options, value_of, weights_dir
 from pose3d_ros.nodes.stage import run
 from pose3d_ros.people import Persons, Poses
-from pose3d_ros.stages import POSENETS
+from pose3d_ros.stages import POSENETS, Runs
 
 PARAMETERS = (
     *CAMERA,
@@ -59,7 +58,7 @@ class PoseNetNode(JoiningStage):
         self._draw(frame, camera, persons, poses)
         return poses
 
-    def networks(self) -> Sequence[Network]:
+    def networks(self) -> Sequence[Runs]:
         """Return the posenet's networks."""
         return self._posenet.networks
 

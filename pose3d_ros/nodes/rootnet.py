@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from pose3d_ros.models.body_size import BodySize
-from pose3d_ros.models.runtime import Network
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame
 from pose3d_ros.nodes.joining import JoiningStage
@@ -12,7 +11,7 @@ from pose3d_ros.nodes.messages import persons_from_message, persons_to_message
 from pose3d_ros.nodes.parameters import CAMERA, Param, runtime_options, value_of, weights_dir
 from pose3d_ros.nodes.stage import run
 from pose3d_ros.people import Persons
-from pose3d_ros.stages import ROOTNETS
+from pose3d_ros.stages import ROOTNETS, Runs
 
 PARAMETERS = (
     *CAMERA,
@@ -51,7 +50,7 @@ class RootNetNode(JoiningStage):
         self._publisher.publish(persons_to_message(persons, frame.header))
         return persons
 
-    def networks(self) -> Sequence[Network]:
+    def networks(self) -> Sequence[Runs]:
         """Return the rootnet's networks."""
         return self._rootnet.networks
 
