@@ -78,7 +78,9 @@ def find_snapshot(path: Path, epoch: int | None = None) -> Path:
     matches = ((_FILE.fullmatch(file.name), file) for file in path.iterdir())
     found = {int(match[1]): file for match, file in matches if match}
     if not found:
-        raise SnapshotError(f'{path} is a folder without a file snapshot_EPOCH.pth.tar')
+        unpacked = any(path.glob('**/data.pkl'))
+        hint = ': it is one that was unpacked, and the file is read as it came' if unpacked else ''
+        raise SnapshotError(f'{path} is a folder without a file snapshot_EPOCH.pth.tar{hint}')
     if epoch is None:
         return found[max(found)]
     if epoch not in found:
@@ -90,10 +92,13 @@ def find_snapshot(path: Path, epoch: int | None = None) -> Path:
 def _read(path: Path) -> dict[str, torch.Tensor]:
     """Return the network's tensors by key, without 'module.', on the CPU."""
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
+        file = path.open('rb')
     except OSError as error:
-        raise SnapshotError(f'cannot read {path}: {error.strerror or error}') from error
-    except Exception as error:  # of a damaged file anything may come: it is parsed as a program
+        raise SnapshotError(f'cannot read {path}: {error.strerror}') from error
+    try:
+        with file:
+            content = torch.load(file, map_location='cpu', weights_only=True)
+    except Exception as error:  # of a damaged file anything may come, also an OSError
         # torch's own advice goes on to how the file's code could be run after all
         reason = str(error).strip().split('\n')[0][:200]
         raise SnapshotError(
