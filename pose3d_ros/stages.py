@@ -30,6 +30,9 @@ class Runs(Protocol):
     def busy_s(self) -> float:
         """Return the seconds spent in it so far."""
 
+    def warm_up(self) -> None:
+        """Prepare for the first people."""
+
 
 class Detector(Protocol):
     """DetectNet: an image to the people in it."""

@@ -113,6 +113,20 @@ def test_as_they_run_they_are_the_original() -> None:
     assert folded.busy_s > 0
 
 
+def test_warming_up_takes_batches_as_people_will_come() -> None:
+    class Notes(nn.Module):
+        def forward(self, image: Any, k: Any) -> Any:
+            shapes.append((tuple(image.shape), tuple(k.shape), torch.get_num_threads()))
+            return k
+
+    shapes: list[Any] = []
+    network = TorchNetwork(Notes(), RuntimeOptions(max_batch=2, threads=1), columns=1)
+    network.warm_up()
+    torch.set_num_threads(2)
+    assert shapes == [((2, 3, 256, 256), (2, 1), 1)]
+    assert network.busy_s == 0
+
+
 def test_the_flip_test_is_the_original_s() -> None:
     with torch.inference_mode():
         found = FlipTested(posenet(), HUMAN36M.flip_order)(images())

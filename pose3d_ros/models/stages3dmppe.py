@@ -27,7 +27,7 @@ class RootNet3DMPPE:
         network: RootNet,
         options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 (frozen)
     ) -> None:
-        self._network = TorchNetwork(network, options)
+        self._network = TorchNetwork(network, options, columns=1)
         self.networks = (self._network,)
 
     def __call__(

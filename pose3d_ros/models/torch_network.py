@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from pose3d_ros.models.crops3dmppe import MEAN, STD
+from pose3d_ros.models.crops3dmppe import MEAN, SIZE, STD
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
 
 
@@ -17,7 +17,8 @@ class TorchNetwork:
     """A network that takes RGB crops and columns of numbers.
 
     :param module: ready to predict; it is changed: its batch norms go into its convolutions.
-    :param options: device ('CPU', 'GPU' or 'cuda:1'; see `torch_device`) and largest batch.
+    :param options: device ('CPU', 'GPU' or 'cuda:1'; see `torch_device`), batch and threads.
+    :param columns: how many (n, 1) inputs it takes besides the crops.
     :raises RuntimeUnavailable: no such device, or a precision that it does not run in.
     """
 
@@ -27,33 +28,42 @@ class TorchNetwork:
         self,
         module: nn.Module,
         options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 (frozen)
+        columns: int = 0,
     ) -> None:
         if options.precision == 'bf16':
             raise RuntimeUnavailable('3dmppe runs in f32 in PyTorch; use precision f32 or auto')
         self._device = torch_device(options.device)
+        self.options = options
         fold_batch_norms(module)
         self._module = module.to(self._device, memory_format=torch.channels_last)
-        self._max_batch = options.max_batch
+        self._columns = columns
         self._lock = threading.Lock()
-        #: Seconds spent in the network since it was made.
+        #: Seconds spent in the network since it was made; the rest of a node's time is its own.
         self.busy_s = 0.0
 
     def __call__(self, crops: np.ndarray, *columns: np.ndarray) -> np.ndarray:
         """Return the output (n, ...) float64 for n > 0 crops.
 
-        :param crops: (n, h, w, 3) uint8 BGR.
-        :param columns: (n, ...) further inputs.
+        :param crops: (n, 256, 256, 3) uint8 BGR.
+        :param columns: (n, 1) further inputs.
         """
+        size = self.options.max_batch
         with self._lock, torch.inference_mode():
             start = perf_counter()
+            if self.options.threads:  # holds for the calling thread: nodes call from their own
+                torch.set_num_threads(self.options.threads)
             outputs = [
-                self._run(
-                    crops[i : i + self._max_batch], [c[i : i + self._max_batch] for c in columns]
-                )
-                for i in range(0, len(crops), self._max_batch)
+                self._run(crops[i : i + size], [column[i : i + size] for column in columns])
+                for i in range(0, len(crops), size)
             ]
             self.busy_s += perf_counter() - start
         return np.concatenate(outputs)
+
+    def warm_up(self, largest_batch: int = 4) -> None:
+        """Run once, so that the first people are not late: libraries and kernels are loaded."""
+        n = min(largest_batch, self.options.max_batch)
+        self(np.zeros((n, SIZE, SIZE, 3), np.uint8), *[np.ones((n, 1))] * self._columns)
+        self.busy_s = 0.0
 
     def _run(self, crops: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:
         device = self._device
