@@ -166,7 +166,8 @@ def _own_path(stage: str, own: OwnWeights) -> Path:
     if own.path is None:
         raise weights.WeightsError(
             f"{stage} 3dmppe needs the weights that its authors published: parameter 'weights' "
-            'takes a file snapshot_EPOCH.pth.tar, or a folder of them'
+            f'(--{stage}-weights of pose3d video) takes a file snapshot_EPOCH.pth.tar, the '
+            'parameter also a folder of them'
         )
     if importlib.util.find_spec('torch') is None:
         raise RuntimeUnavailable(

@@ -21,16 +21,18 @@ _GPU_BYTES = 256 << 20
 _JOINT_BYTES = SIZE * _CELLS * 4
 
 
-def deconv_layers() -> nn.Sequential:
-    """Return three times [4 x 4 deconvolution of stride 2, batch norm, ReLU]: 8 x 8 to 64 x 64."""
-    layers: list[nn.Module] = []
-    for channels in (FEATURES, CHANNELS, CHANNELS):
-        layers += [
-            nn.ConvTranspose2d(channels, CHANNELS, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(CHANNELS),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
+class Upsampling(nn.Sequential):
+    """Three times [4 x 4 deconvolution of stride 2, batch norm, ReLU]: 8 x 8 to 64 x 64."""
+
+    def __init__(self) -> None:
+        layers: list[nn.Module] = []
+        for channels in (FEATURES, CHANNELS, CHANNELS):
+            layers += [
+                nn.ConvTranspose2d(channels, CHANNELS, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(CHANNELS),
+                nn.ReLU(inplace=True),
+            ]
+        super().__init__(*layers)
 
 
 def initialise(head: nn.Module) -> None:
@@ -44,7 +46,7 @@ def initialise(head: nn.Module) -> None:
 
 def expectation_2d(logits: torch.Tensor) -> torch.Tensor:
     """Return the expected x, y (b, 2), 0..63, of heatmaps (b, 1, 64, 64) of logits."""
-    probability = logits.flatten(1).float().softmax(dim=1)
+    probability = logits.flatten(1).softmax(dim=1)
     moments = probability @ _moment_vectors(logits.device)
     return moments[:, 1:] + _MIDDLE
 
@@ -60,9 +62,8 @@ def expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
     :param features: (b, 256, 64, 64).
     :param layer: its outputs are joint * 64 + depth.
     """
-    cells = features.flatten(2).float()
-    rows = layer.weight.flatten(1).float()
-    bias = torch.zeros_like(rows[:, 0]) if layer.bias is None else layer.bias.float()
+    cells, rows = features.flatten(2), layer.weight.flatten(1)
+    bias = torch.zeros_like(rows[:, 0]) if layer.bias is None else layer.bias
     joints = len(rows) // SIZE
     budget = _CPU_BYTES if cells.device.type == 'cpu' else _GPU_BYTES
     joint_step = max(1, min(joints, budget // _JOINT_BYTES))

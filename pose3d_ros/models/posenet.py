@@ -11,7 +11,7 @@ from torch import nn
 from pose3d_ros.models.heatmaps import (
     CHANNELS,
     SIZE,
-    deconv_layers,
+    Upsampling,
     expectation_3d,
     initialise,
 )
@@ -26,13 +26,14 @@ class PoseHead(nn.Module):
 
     def __init__(self, joints: int) -> None:
         super().__init__()
-        self.deconv_layers = deconv_layers()
+        self.deconv_layers = Upsampling()
         self.final_layer = nn.Conv2d(CHANNELS, joints * SIZE, 1)
         initialise(self)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return x, y, z (b, j, 3) in cells of the volume."""
-        return expectation_3d(self.deconv_layers(features), self.final_layer)
+        # the last layer stays in f32 where the others run in less
+        return expectation_3d(self.deconv_layers(features).float(), self.final_layer)
 
 
 class PoseNet(nn.Module):

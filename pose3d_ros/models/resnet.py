@@ -63,8 +63,9 @@ class ResNet(nn.Module):
         self.layer4 = _stage(1024, 512, four, stride=2)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Return the features (b, 2048, h / 32, w / 32) of images (b, 3, h, w)."""
-        x = F.relu(self.bn1(self.conv1(image)), inplace=True)
+        """Return features (b, 2048, h / 32, w / 32) of images (b, 3, h, w), in its precision."""
+        x = self.conv1(image.to(self.conv1.weight.dtype))
+        x = F.relu(self.bn1(x), inplace=True)
         x = F.max_pool2d(x, 3, stride=2, padding=1)
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 

@@ -8,7 +8,7 @@ unlike the paper's formula, depth is gamma * k: gamma is a free output.
 import torch
 from torch import nn
 
-from pose3d_ros.models.heatmaps import CHANNELS, deconv_layers, expectation_2d, initialise
+from pose3d_ros.models.heatmaps import CHANNELS, Upsampling, expectation_2d, initialise
 from pose3d_ros.models.resnet import FEATURES, ResNet
 
 
@@ -17,16 +17,17 @@ class RootHead(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.deconv_layers = deconv_layers()
+        self.deconv_layers = Upsampling()
         self.xy_layer = nn.Conv2d(CHANNELS, 1, 1)
         self.depth_layer = nn.Conv2d(FEATURES, 1, 1)
         initialise(self)
 
     def forward(self, features: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         """Return x, y in cells of the heatmap and depth in k's unit (b, 3)."""
-        xy = expectation_2d(self.xy_layer(self.deconv_layers(features)))
-        pooled = features.mean(dim=(2, 3), keepdim=True)
-        gamma = self.depth_layer(pooled).flatten(1).float()
+        # the last layers stay in f32 where the others run in less
+        xy = expectation_2d(self.xy_layer(self.deconv_layers(features).float()))
+        pooled = features.float().mean(dim=(2, 3), keepdim=True)
+        gamma = self.depth_layer(pooled).flatten(1)
         return torch.cat([xy, gamma * k], dim=1)
 
 
