@@ -66,13 +66,13 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         'rootnet',
         default_value='',
-        choices=['', 'keypoints'],
+        choices=['', 'keypoints', '3dmppe'],
         description="estimate of each person's place in metres; '' = as params_file says",
     ),
     DeclareLaunchArgument(
         'posenet',
         default_value='',
-        choices=['', 'blazepose', 'blazepose_heavy', 'blazepose_lite'],
+        choices=['', 'blazepose', 'blazepose_heavy', 'blazepose_lite', '3dmppe'],
         description="network that finds the joints in metres; '' = as params_file says",
     ),
     DeclareLaunchArgument(

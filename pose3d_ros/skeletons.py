@@ -107,6 +107,11 @@ HUMAN36M = Skeleton(
     root=(0,),
 )
 
+# The data set's own joints; 3DMPPE adds the thorax as the middle of the shoulders.
+HUMAN36M_17 = Skeleton(
+    'human36m_17', HUMAN36M.joint_names[:17], _HUMAN36M_EDGES, HUMAN36M.flip_pairs, root=(0,)
+)
+
 _MUCO_NAMES = _names(
     'Head_top Thorax R_Shoulder R_Elbow R_Wrist L_Shoulder L_Elbow L_Wrist R_Hip R_Knee R_Ankle '
     'L_Hip L_Knee L_Ankle Pelvis Spine Head R_Hand L_Hand R_Toe L_Toe'
@@ -148,4 +153,6 @@ MSCOCO = Skeleton(
     root=(18,),
 )  # fmt: skip
 
-SKELETONS = {s.name: s for s in (HALPE26, BLAZEPOSE, HUMAN36M, MUCO, MUPOTS, MPII, MSCOCO)}
+SKELETONS = {
+    s.name: s for s in (HALPE26, BLAZEPOSE, HUMAN36M, HUMAN36M_17, MUCO, MUPOTS, MPII, MSCOCO)
+}

@@ -1,8 +1,9 @@
 """The three stages by name: which classes and weight files make a detector, rootnet, posenet."""
 
-from collections.abc import Callable
+import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -12,17 +13,32 @@ from pose3d_ros.models.blazepose import SCALE_STDDEV, BlazePose, BlazePoseNet
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.keypoint_rootnet import KeypointRootNet
 from pose3d_ros.models.rtmpose import RTMPose
-from pose3d_ros.models.runtime import Network, RuntimeOptions
+from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.models.yolox import YOLOX, DetectorOptions
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.skeletons import Skeleton
+
+
+class Runs(Protocol):
+    """A network that a stage runs, whatever runs it."""
+
+    @property
+    def precision(self) -> str:
+        """Return what it computes in."""
+
+    @property
+    def busy_s(self) -> float:
+        """Return the seconds spent in it so far."""
+
+    def warm_up(self) -> None:
+        """Prepare for the first people."""
 
 
 class Detector(Protocol):
     """DetectNet: an image to the people in it."""
 
     @property
-    def networks(self) -> tuple[Network, ...]:
+    def networks(self) -> tuple[Runs, ...]:
         """Return the networks it runs."""
 
     def __call__(self, image: np.ndarray, options: DetectorOptions) -> Persons:
@@ -33,7 +49,7 @@ class RootNet(Protocol):
     """RootNet: people to people with a pelvis in metres."""
 
     @property
-    def networks(self) -> tuple[Network, ...]:
+    def networks(self) -> tuple[Runs, ...]:
         """Return the networks it runs."""
 
     def __call__(
@@ -48,16 +64,58 @@ class PoseNet(Protocol):
     skeleton: Skeleton
 
     @property
-    def networks(self) -> tuple[Network, ...]:
+    def networks(self) -> tuple[Runs, ...]:
         """Return the networks it runs."""
 
     def __call__(self, image: np.ndarray, persons: Persons, camera: Camera) -> Poses:
         """Return the poses of the people, in their order."""
 
 
-def _blazepose(variant: str) -> Callable[[Path | None, RuntimeOptions], PoseNet]:
-    def load(directory: Path | None, options: RuntimeOptions) -> PoseNet:
-        file = weights.path(f'blazepose_{variant}', directory)
+@dataclass(frozen=True)
+class OwnWeights:
+    """Weights that no command fetches: the user's own, for the models that take such.
+
+    :param path: file, or folder of `snapshot_EPOCH.pth.tar`; None = none given.
+    :param epoch: which of a folder; None = the last.
+    :param flip_test: posenet: the mean of each crop and its mirror image, at twice the time.
+    """
+
+    path: Path | None = None
+    epoch: int | None = None
+    flip_test: bool = False
+
+
+_Stage = TypeVar('_Stage', covariant=True)
+
+
+class Load(Protocol[_Stage]):
+    """Makes a stage.
+
+    Takes the folder of the fetched weights (None = the cache), where to run, and the user's own
+    weights. Raises weights.WeightsError and runtime.RuntimeUnavailable.
+    """
+
+    def __call__(
+        self, directory: Path | None, options: RuntimeOptions, own: OwnWeights = ...
+    ) -> _Stage:
+        """Return the stage, ready."""
+
+
+def _fetched(name: str, directory: Path | None, own: OwnWeights) -> Path:
+    """Return a file of the weights table; weights of the user's own would be passed over."""
+    if own != OwnWeights():
+        raise weights.WeightsError(
+            f'{name} runs on the weights that `pose3d fetch` brings: weights, epoch and flip_test '
+            'are for model 3dmppe'
+        )
+    return weights.path(name, directory)
+
+
+def _blazepose(variant: str) -> Load[PoseNet]:
+    def load(
+        directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
+    ) -> PoseNet:
+        file = _fetched(f'blazepose_{variant}', directory, own)
         # bf16 costs the full model a seventh of its accuracy on real crops, the others nothing
         network = BlazePose(file, options, bf16_is_accurate=variant != 'full')
         return BlazePoseNet(network, SCALE_STDDEV[variant])
@@ -65,20 +123,64 @@ def _blazepose(variant: str) -> Callable[[Path | None, RuntimeOptions], PoseNet]
     return load
 
 
-def _yolox(directory: Path | None, options: RuntimeOptions) -> Detector:
-    return YOLOX(weights.path('yolox_tiny', directory), options)
+def _yolox(
+    directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
+) -> Detector:
+    return YOLOX(_fetched('yolox_tiny', directory, own), options)
 
 
-def _keypoints(directory: Path | None, options: RuntimeOptions) -> RootNet:
-    return KeypointRootNet(RTMPose(weights.path('rtmpose_s', directory), options))
+def _keypoints(
+    directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
+) -> RootNet:
+    return KeypointRootNet(RTMPose(_fetched('rtmpose_s', directory, own), options))
 
 
-#: Each takes the folder of the weights (None = the cache) and where to run; raises
-#: weights.WeightsError and runtime.RuntimeUnavailable.
-DETECTORS: dict[str, Callable[[Path | None, RuntimeOptions], Detector]] = {'yolox': _yolox}
-ROOTNETS: dict[str, Callable[[Path | None, RuntimeOptions], RootNet]] = {'keypoints': _keypoints}
-POSENETS: dict[str, Callable[[Path | None, RuntimeOptions], PoseNet]] = {
+def _rootnet_3dmppe(
+    directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
+) -> RootNet:
+    path = _own_path('rootnet', own)
+    from pose3d_ros.models import snapshots, stages3dmppe  # with PyTorch, which is an extra
+
+    try:
+        network = snapshots.load_rootnet(snapshots.find_snapshot(path, own.epoch))
+    except snapshots.SnapshotError as error:
+        raise weights.WeightsError(str(error)) from error
+    return stages3dmppe.RootNet3DMPPE(network, options)
+
+
+def _posenet_3dmppe(
+    directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
+) -> PoseNet:
+    path = _own_path('posenet', own)
+    from pose3d_ros.models import snapshots, stages3dmppe  # with PyTorch, which is an extra
+
+    try:
+        network, skeleton = snapshots.load_posenet(snapshots.find_snapshot(path, own.epoch))
+    except snapshots.SnapshotError as error:
+        raise weights.WeightsError(str(error)) from error
+    return stages3dmppe.PoseNet3DMPPE(network, skeleton, options, own.flip_test)
+
+
+def _own_path(stage: str, own: OwnWeights) -> Path:
+    """Return where the user's weights lie, once it is sure that they could be used."""
+    if own.path is None:
+        raise weights.WeightsError(
+            f"{stage} 3dmppe needs the weights that its authors published: parameter 'weights' "
+            f'(--{stage}-weights of pose3d video) takes a file snapshot_EPOCH.pth.tar, the '
+            'parameter also a folder of them'
+        )
+    if importlib.util.find_spec('torch') is None:
+        raise RuntimeUnavailable(
+            "model 3dmppe runs in PyTorch, which is not installed: pip install 'pose3d_ros[torch]'"
+        )
+    return own.path
+
+
+DETECTORS: dict[str, Load[Detector]] = {'yolox': _yolox}
+ROOTNETS: dict[str, Load[RootNet]] = {'keypoints': _keypoints, '3dmppe': _rootnet_3dmppe}
+POSENETS: dict[str, Load[PoseNet]] = {
     'blazepose': _blazepose('full'),
     'blazepose_heavy': _blazepose('heavy'),
     'blazepose_lite': _blazepose('lite'),
+    '3dmppe': _posenet_3dmppe,
 }

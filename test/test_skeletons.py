@@ -102,5 +102,5 @@ def test_default_networks_share_the_joints_that_place_a_body() -> None:
 def test_table_is_keyed_by_name() -> None:
     assert all(name == skeleton.name for name, skeleton in SKELETONS.items())
     assert set(SKELETONS) == {
-        'halpe26', 'blazepose', 'human36m', 'muco', 'mupots', 'mpii', 'mscoco',
+        'halpe26', 'blazepose', 'human36m', 'human36m_17', 'muco', 'mupots', 'mpii', 'mscoco',
     }  # fmt: skip

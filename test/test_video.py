@@ -131,7 +131,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
         (stages.ROOTNETS, 'keypoints', fakes.root),
         (stages.POSENETS, 'blazepose', fakes.pose),
     ):
-        monkeypatch.setitem(table, name, lambda _folder, _options, call=call: _Stage(call))
+        monkeypatch.setitem(table, name, lambda *_given, call=call: _Stage(call))
     monkeypatch.setattr(command, 'STAGE_WEIGHTS', {})
     # half a second each, and test_drawing.py looks at it
     monkeypatch.setattr(offline, 'draw_scene', lambda _poses, _camera, path: path.touch())
@@ -652,6 +652,15 @@ def test_a_webcam_does_not_go_on(
     monkeypatch.setattr('pose3d_ros.video._open_capture', lambda *_: cv2.VideoCapture(str(film)))
     assert run('0', '--out', tmp_path / 'out', '--limit', 3) == 0
     assert 'a webcam starts anew' in refused(capsys, '0', '--out', tmp_path / 'out')
+
+
+def test_own_weights_that_are_absent_or_of_no_use_are_refused(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = tmp_path / 'snapshot_18.pth.tar'
+    out = ('--out', tmp_path / 'out', '--rootnet', '3dmppe')
+    assert f'{absent}: No such file' in refused(capsys, film, *out, '--rootnet-weights', absent)
+    assert '--rootnet-weights' in refused(capsys, film, *out)
 
 
 # The real thing

@@ -1,6 +1,7 @@
 """Find the people of a video, an image folder or a webcam: poses in metres as JSON, pictures."""
 
 import argparse
+import hashlib
 import platform
 import signal
 import sys
@@ -25,6 +26,7 @@ from pose3d_ros.models.yolox import DetectorOptions
 from pose3d_ros.offline import Job, Stages, Summary, analyse
 from pose3d_ros.results import ResultsError
 from pose3d_ros.skeletons import SKELETONS
+from pose3d_ros.stages import OwnWeights
 from pose3d_ros.video import FOLDER_RATE_HZ, Source, VideoError, open_source
 from pose3d_ros.weights import WeightsError
 
@@ -35,6 +37,7 @@ STAGE_WEIGHTS = {
     'blazepose': ('blazepose_full',),
     'blazepose_heavy': ('blazepose_heavy',),
     'blazepose_lite': ('blazepose_lite',),
+    '3dmppe': (),  # the user's own
 }
 _BAD_INPUT = (CameraError, ResultsError, RuntimeUnavailable, VideoError, WeightsError)
 
@@ -56,12 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='of the longer image side, where the camera is not calibrated; a guess that is '
         'wrong scales every distance (without either: 60 degrees are assumed)',
     )
-    add('--detector', choices=stages.DETECTORS, default='yolox', help='default: %(default)s')
-    add('--rootnet', choices=stages.ROOTNETS, default='keypoints', help='default: %(default)s')
-    add('--posenet', choices=stages.POSENETS, default='blazepose', help='default: %(default)s')
-    add('--weights', type=Path, metavar='DIR', help='folder of the weights (default: the cache)')
-    add('--device', default='CPU', help='where the networks run (default: %(default)s)')
-    add('--precision', choices=PRECISIONS, default='auto', help='default: %(default)s')
+    _add_models(parser)
     add(
         '--input-long-side',
         type=_number(int, 32, 8192),
@@ -94,6 +92,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--limit', type=_number(int, 1), metavar='N', help='stop after N frames')
     add('--frames', action='store_true', help='keep the frames as JPEG in DIR/frames')
     add('--no-overlay', action='store_true', help='write no overlay.mp4')
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add('--detector', choices=stages.DETECTORS, default='yolox', help='default: %(default)s')
+    add('--rootnet', choices=stages.ROOTNETS, default='keypoints', help='default: %(default)s')
+    add('--posenet', choices=stages.POSENETS, default='blazepose', help='default: %(default)s')
+    for stage in ('rootnet', 'posenet'):
+        add(
+            f'--{stage}-weights',
+            type=Path,
+            metavar='FILE',
+            help=f'for {stage} 3dmppe: a snapshot_EPOCH.pth.tar',
+        )
+    add('--flip-test', action='store_true', help='for posenet 3dmppe: crops and mirror images')
+    add('--weights', type=Path, metavar='DIR', help='folder of the weights (default: the cache)')
+    add('--device', default='CPU', help='where the networks run (default: %(default)s)')
+    add('--precision', choices=PRECISIONS, default='auto', help='default: %(default)s')
 
 
 def _number(kind: type, low: float, high: float = float('inf')) -> Callable[[str], float]:
@@ -213,7 +229,15 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
     :raises WeightsError: a file of the weights is absent or corrupt.
     """
     names = ('detector', 'rootnet', 'posenet')
-    options = ('device', 'precision', 'input_long_side', 'score_threshold', 'max_people', 'every')
+    options = (
+        'device',
+        'precision',
+        'input_long_side',
+        'score_threshold',
+        'max_people',
+        'every',
+        'flip_test',
+    )
     used = [file for name in names for file in STAGE_WEIGHTS.get(getattr(arguments, name), ())]
     for file in used:
         weights.path(file, arguments.weights)
@@ -230,8 +254,22 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
             'distortion': camera.distortion.tolist(),
             'distortion_model': camera.distortion_model,
         },
-        'weights': {asset.name: asset.sha256 for asset in weights.select(used)},
+        'weights': {asset.name: asset.sha256 for asset in weights.select(used)}
+        | _own_weights(arguments),
     }
+
+
+def _own_weights(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the sha256 of the user's own files."""
+    files = {'rootnet': arguments.rootnet_weights, 'posenet': arguments.posenet_weights}
+    digests = {}
+    for stage, file in files.items():
+        if file is not None:
+            try:
+                digests[stage] = hashlib.sha256(file.read_bytes()).hexdigest()
+            except OSError as error:
+                raise WeightsError(f'--{stage}-weights {file}: {error.strerror}') from error
+    return digests
 
 
 def _load(arguments: argparse.Namespace) -> Stages:
@@ -239,8 +277,14 @@ def _load(arguments: argparse.Namespace) -> Stages:
     runtime = RuntimeOptions(arguments.device, arguments.precision)
     return Stages(
         stages.DETECTORS[arguments.detector](arguments.weights, runtime),
-        stages.ROOTNETS[arguments.rootnet](arguments.weights, runtime),
-        stages.POSENETS[arguments.posenet](arguments.weights, runtime),
+        stages.ROOTNETS[arguments.rootnet](
+            arguments.weights, runtime, OwnWeights(arguments.rootnet_weights)
+        ),
+        stages.POSENETS[arguments.posenet](
+            arguments.weights,
+            runtime,
+            OwnWeights(arguments.posenet_weights, flip_test=arguments.flip_test),
+        ),
         DetectorOptions(arguments.input_long_side, arguments.score_threshold, arguments.max_people),
     )
 

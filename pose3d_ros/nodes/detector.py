@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pose3d_ros.models.runtime import Network
 from pose3d_ros.models.yolox import DetectorOptions
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, image_input, stamp_ns
@@ -11,7 +10,7 @@ from pose3d_ros.nodes.messages import persons_to_message
 from pose3d_ros.nodes.parameters import Param, runtime_options, value_of, weights_dir
 from pose3d_ros.nodes.stage import Stage, run
 from pose3d_ros.people import Persons
-from pose3d_ros.stages import DETECTORS
+from pose3d_ros.stages import DETECTORS, Runs
 from pose3d_ros.tracking import Tracker
 
 PARAMETERS = (
@@ -55,7 +54,7 @@ class DetectorNode(Stage):
         self._publisher.publish(persons_to_message(persons, frame.header))
         return persons
 
-    def networks(self) -> Sequence[Network]:
+    def networks(self) -> Sequence[Runs]:
         """Return the detector's network."""
         return self._detector.networks
 

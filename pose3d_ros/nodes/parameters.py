@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
+from pose3d_ros.stages import OwnWeights
 
 _TYPES = {
     bool: ParameterType.PARAMETER_BOOL,
@@ -121,7 +122,7 @@ def value_of(node: Node, name: str) -> Any:
 
 #: What every stage takes.
 STAGE = (
-    Param('device', 'CPU', 'where the networks run: an OpenVINO device, e.g. CPU or GPU'),
+    Param('device', 'CPU', 'where the networks run: CPU, GPU, or one of several as GPU.1'),
     Param(
         'precision',
         'auto',
@@ -167,6 +168,17 @@ CAMERA = (
 )
 
 
+#: What the stages take that can run on weights of the user's own.
+OWN_WEIGHTS = (
+    Param(
+        'weights',
+        '',
+        "weights for model 3dmppe: a file, or a folder of snapshot_EPOCH.pth.tar; '' = none",
+    ),
+    Param('epoch', -1, 'which snapshot of a folder; -1 = the last', -1, 1_000_000),
+)
+
+
 def runtime_options(node: Node) -> RuntimeOptions:
     """Return device, precision, batch and threads from the parameters."""
     return RuntimeOptions(
@@ -181,3 +193,12 @@ def weights_dir(node: Node) -> Path | None:
     """Return the folder of the weights; None = the default one."""
     value = value_of(node, 'weights_dir')
     return Path(value).expanduser() if value else None
+
+
+def own_weights(node: Node) -> OwnWeights:
+    """Return the user's own weights, as the parameters name them."""
+    path, epoch = value_of(node, 'weights'), value_of(node, 'epoch')
+    flip_test = node.has_parameter('flip_test') and value_of(node, 'flip_test')
+    return OwnWeights(
+        Path(path).expanduser() if path else None, None if epoch < 0 else epoch, flip_test
+    )

@@ -8,20 +8,29 @@ from visualization_msgs.msg import MarkerArray
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.drawing import draw_overlay
-from pose3d_ros.models.runtime import Network
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, CameraInput, Frame
 from pose3d_ros.nodes.joining import JoiningStage
 from pose3d_ros.nodes.markers import MarkerMaker
 from pose3d_ros.nodes.messages import image_to_message, persons_from_message, poses_to_message
-from pose3d_ros.nodes.parameters import CAMERA, Param, runtime_options, value_of, weights_dir
+from pose3d_ros.nodes.parameters import (
+    CAMERA,
+    OWN_WEIGHTS,
+    Param,
+    own_weights,
+    runtime_options,
+    value_of,
+    weights_dir,
+)
 from pose3d_ros.nodes.stage import run
 from pose3d_ros.people import Persons, Poses
-from pose3d_ros.stages import POSENETS
+from pose3d_ros.stages import POSENETS, Runs
 
 PARAMETERS = (
     *CAMERA,
     Param('model', 'blazepose', 'the pose network', choices=tuple(POSENETS)),
+    *OWN_WEIGHTS,
+    Param('flip_test', False, 'model 3dmppe: the mean of each crop and its mirror image'),
     Param(
         'overlay',
         True,
@@ -43,7 +52,7 @@ class PoseNetNode(JoiningStage):
     ) -> None:
         super().__init__('posenet', PARAMETERS, 'roots', joined, camera, **options)
         load = POSENETS[value_of(self, 'model')]
-        self._posenet = load(weights_dir(self), runtime_options(self))
+        self._posenet = load(weights_dir(self), runtime_options(self), own_weights(self))
         self._poses = self.create_publisher(Pose3DArray, 'poses', RESULT_QOS)
         self._markers = self.create_publisher(MarkerArray, 'markers', RESULT_QOS)
         self._overlay = self.create_publisher(Image, 'overlay', SENSOR_QOS)
@@ -59,7 +68,7 @@ class PoseNetNode(JoiningStage):
         self._draw(frame, camera, persons, poses)
         return poses
 
-    def networks(self) -> Sequence[Network]:
+    def networks(self) -> Sequence[Runs]:
         """Return the posenet's networks."""
         return self._posenet.networks
 

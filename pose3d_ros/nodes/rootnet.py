@@ -4,19 +4,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from pose3d_ros.models.body_size import BodySize
-from pose3d_ros.models.runtime import Network
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame
 from pose3d_ros.nodes.joining import JoiningStage
 from pose3d_ros.nodes.messages import persons_from_message, persons_to_message
-from pose3d_ros.nodes.parameters import CAMERA, Param, runtime_options, value_of, weights_dir
+from pose3d_ros.nodes.parameters import (
+    CAMERA,
+    OWN_WEIGHTS,
+    Param,
+    own_weights,
+    runtime_options,
+    value_of,
+    weights_dir,
+)
 from pose3d_ros.nodes.stage import run
 from pose3d_ros.people import Persons
-from pose3d_ros.stages import ROOTNETS
+from pose3d_ros.stages import ROOTNETS, Runs
 
 PARAMETERS = (
     *CAMERA,
     Param('model', 'keypoints', 'the root estimate', choices=tuple(ROOTNETS)),
+    *OWN_WEIGHTS,
     Param('person_height_m', 1.70, 'mean stature of people, metres', 0.3, 2.5, fixed=False),
     Param(
         'person_height_stddev_m',
@@ -38,7 +46,7 @@ class RootNetNode(JoiningStage):
     def __init__(self, joined: bool = False, **options: Any) -> None:
         super().__init__('rootnet', PARAMETERS, 'detections', joined, None, **options)
         load = ROOTNETS[value_of(self, 'model')]
-        self._rootnet = load(weights_dir(self), runtime_options(self))
+        self._rootnet = load(weights_dir(self), runtime_options(self), own_weights(self))
         self._publisher = self.create_publisher(PersonArray, 'roots', RESULT_QOS)
         self.start()
 
@@ -51,7 +59,7 @@ class RootNetNode(JoiningStage):
         self._publisher.publish(persons_to_message(persons, frame.header))
         return persons
 
-    def networks(self) -> Sequence[Network]:
+    def networks(self) -> Sequence[Runs]:
         """Return the rootnet's networks."""
         return self._rootnet.networks
 

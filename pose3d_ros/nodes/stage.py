@@ -13,11 +13,12 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from pose3d_ros.camera import CameraError
-from pose3d_ros.models.runtime import Network, RuntimeUnavailable
+from pose3d_ros.models.runtime import RuntimeUnavailable
 from pose3d_ros.nodes.accounting import Accounting
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Unusable, stamp_ns
 from pose3d_ros.nodes.messages import MessageError
 from pose3d_ros.nodes.parameters import STAGE, Param, ParameterError, declare, value_of
+from pose3d_ros.stages import Runs
 from pose3d_ros.transport import prepare_process
 from pose3d_ros.weights import WeightsError
 
@@ -79,7 +80,7 @@ class Stage(Node):
         """
         raise NotImplementedError
 
-    def networks(self) -> Sequence[Network]:
+    def networks(self) -> Sequence[Runs]:
         """Return the networks that the stage runs, for their time."""
         raise NotImplementedError
 

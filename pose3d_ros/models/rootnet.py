@@ -1,0 +1,71 @@
+"""RootNet (Moon et al., "Camera Distance-aware Top-down Approach for 3D Multi-person Pose
+Estimation from a Single RGB Image", ICCV 2019): where a person's pelvis is, and how far away.
+
+Named so that the keys of its state dict are those of the published snapshots. Like their code and
+unlike the paper's formula, depth is gamma * k: gamma is a free output.
+"""
+
+import torch
+from torch import nn
+
+from pose3d_ros.models.heatmaps import CHANNELS, Upsampling, expectation_2d, initialise
+from pose3d_ros.models.resnet import FEATURES, ResNet
+
+
+class RootHead(nn.Module):
+    """Features to the pelvis in the heatmap, and gamma."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deconv_layers = Upsampling()
+        self.xy_layer = nn.Conv2d(CHANNELS, 1, 1)
+        self.depth_layer = nn.Conv2d(FEATURES, 1, 1)
+        initialise(self)
+
+    def forward(self, features: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        """Return x, y in cells of the heatmap and depth in k's unit (b, 3)."""
+        # the last layers stay in f32 where the others run in less
+        xy = expectation_2d(self.xy_layer(self.deconv_layers(features).float()))
+        pooled = features.float().mean(dim=(2, 3), keepdim=True)
+        gamma = self.depth_layer(pooled).flatten(1)
+        return torch.cat([xy, gamma * k], dim=1)
+
+
+class RootNet(nn.Module):
+    """Crops of people to their pelvises.
+
+    :param depth: of the backbone: 50, 101 or 152.
+    """
+
+    def __init__(self, depth: int = 50) -> None:
+        super().__init__()
+        self.backbone = ResNet(depth)
+        self.root = RootHead()
+
+    def forward(self, image: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        """Return the pelvis (b, 3): x, y in 64ths of the crop's side, 0..63, and depth.
+
+        :param image: (b, 3, 256, 256) RGB, (value of 0..255 - mean) / std.
+        :param k: (b, 1) the distance that fits the box's area (`crops3dmppe.k_values`), mm; the
+            unit of the depth.
+        """
+        return self.root(self.backbone(image), k)
+
+
+def rootnet_loss(
+    coord: torch.Tensor,
+    target: torch.Tensor,
+    visible: torch.Tensor,
+    have_depth: torch.Tensor,
+) -> torch.Tensor:
+    """Return the loss (b,) of each crop, as the published weights were trained with.
+
+    Heatmap cells and millimetres are added as they are, so that depth dominates.
+
+    :param coord: (b, 3) what RootNet gives.
+    :param target: (b, 3) the same of the truth.
+    :param visible: (b, 1) 1 where the pelvis lies in the crop, 0 elsewhere.
+    :param have_depth: (b, 1) 0 for data sets of 2D annotations.
+    """
+    error = (coord - target).abs() * visible
+    return (error[:, 0] + error[:, 1] + error[:, 2] * have_depth[:, 0]) / 3

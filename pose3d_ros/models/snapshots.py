@@ -1,0 +1,167 @@
+"""Published weights of RootNet and PoseNet: `snapshot_XX.pth.tar`, read without running code.
+
+Such a file is a dict with the state dict under 'network' (keys begin with 'module.' where it was
+trained on several GPUs), beside it the epoch and the optimizer's state. What the networks must
+look like, backbone and joints, is read from the tensors.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from pose3d_ros.models.heatmaps import SIZE
+from pose3d_ros.models.posenet import PoseNet
+from pose3d_ros.models.resnet import BLOCKS
+from pose3d_ros.models.rootnet import RootNet
+from pose3d_ros.skeletons import HUMAN36M, HUMAN36M_17, MPII, MSCOCO, MUCO, Skeleton
+
+#: The joint sets of the original's data sets differ in size, so the size tells them apart.
+#: The first 17 of MuCo are what MuPoTS is scored on, never what a network gives.
+JOINT_SETS = {len(s): s for s in (HUMAN36M, HUMAN36M_17, MUCO, MSCOCO, MPII)}
+
+_ROOTNET_KEY, _POSENET_KEY = 'root.xy_layer.weight', 'head.final_layer.weight'
+_FILE = re.compile(r'snapshot_(\d+)\.pth\.tar')
+_NAMED = 3  # keys named in a message
+
+_Net = TypeVar('_Net', bound=nn.Module)
+
+
+class SnapshotError(ValueError):
+    """A file of weights that cannot be used; the message says what was expected and found."""
+
+
+def load_rootnet(path: Path) -> RootNet:
+    """Return RootNet with the weights of a snapshot, ready to predict, on the CPU.
+
+    :raises SnapshotError: it is not a whole snapshot of RootNet.
+    """
+    tensors = _read(path)
+    _expect('RootNet', path, tensors)
+    with torch.device('meta'):  # the weights come from the file: none are drawn before
+        network = RootNet(_depth(path, tensors))
+    return _filled(network, path, tensors)
+
+
+def load_posenet(path: Path) -> tuple[PoseNet, Skeleton]:
+    """Return PoseNet with the weights of a snapshot, ready to predict, on the CPU; its joint set.
+
+    :raises SnapshotError: it is not a whole snapshot of PoseNet, or of an unknown joint set.
+    """
+    tensors = _read(path)
+    _expect('PoseNet', path, tensors)
+    joints, rest = divmod(len(tensors[_POSENET_KEY]), SIZE)
+    if rest or joints not in JOINT_SETS:
+        known = ', '.join(f'{n} ({s.name})' for n, s in sorted(JOINT_SETS.items()))
+        raise SnapshotError(
+            f'{path}: final_layer has {len(tensors[_POSENET_KEY])} rows, which is no known joint '
+            f'set; {SIZE} rows are a joint, and known are {known}'
+        )
+    with torch.device('meta'):
+        network = PoseNet(joints, _depth(path, tensors))
+    return _filled(network, path, tensors), JOINT_SETS[joints]
+
+
+def find_snapshot(path: Path, epoch: int | None = None) -> Path:
+    """Return the file of weights: `path` itself, or one of the snapshots in a folder.
+
+    :param epoch: which of a folder's; None = the last.
+    :raises SnapshotError: there is none.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise SnapshotError(f'{path} does not exist')
+        return path
+    matches = ((_FILE.fullmatch(file.name), file) for file in path.iterdir())
+    found = {int(match[1]): file for match, file in matches if match}
+    if not found:
+        unpacked = any(path.glob('**/data.pkl'))
+        hint = ': it is one that was unpacked, and the file is read as it came' if unpacked else ''
+        raise SnapshotError(f'{path} is a folder without a file snapshot_EPOCH.pth.tar{hint}')
+    if epoch is None:
+        return found[max(found)]
+    if epoch not in found:
+        listed = ', '.join(map(str, sorted(found)))
+        raise SnapshotError(f'{path} has no snapshot of epoch {epoch}; it has {listed}')
+    return found[epoch]
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    """Return the network's tensors by key, without 'module.', on the CPU."""
+    try:
+        file = path.open('rb')
+    except OSError as error:
+        raise SnapshotError(f'cannot read {path}: {error.strerror}') from error
+    try:
+        with file:
+            content = torch.load(file, map_location='cpu', weights_only=True)
+    except Exception as error:  # of a damaged file anything may come, also an OSError
+        # torch's own advice goes on to how the file's code could be run after all
+        reason = str(error).strip().split('\n')[0][:200]
+        raise SnapshotError(
+            f'{path} is damaged, or holds more than tensors and numbers, which is not read since '
+            f'it could run code; a snapshot_EPOCH.pth.tar, not unpacked, is expected '
+            f'({type(error).__name__}: {reason})'
+        ) from error
+    if isinstance(content, Mapping) and 'network' in content:
+        content = content['network']
+    if not isinstance(content, Mapping) or not content:
+        raise SnapshotError(f"{path} has no state dict, neither under 'network' nor as the whole")
+    if not all(isinstance(k, str) and torch.is_tensor(v) for k, v in content.items()):
+        listed = ', '.join(str(key) for key in list(content)[:_NAMED])
+        raise SnapshotError(f'{path} is no snapshot: its entries ({listed}, ...) are not tensors')
+    return {key.removeprefix('module.'): value for key, value in content.items()}
+
+
+def _expect(name: str, path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Refuse tensors that are not of the named network."""
+    if _ROOTNET_KEY in tensors:
+        found = 'RootNet'
+    elif _POSENET_KEY in tensors:
+        found = 'PoseNet'
+    else:
+        listed = ', '.join(list(tensors)[:_NAMED])
+        found = f'another network (keys {listed}, ...)'
+    if found != name:
+        raise SnapshotError(f'{path} holds {found}; a snapshot of {name} is expected')
+
+
+def _depth(path: Path, tensors: Mapping[str, torch.Tensor]) -> int:
+    """Return the depth of the backbone from its keys."""
+    blocks = tuple(
+        len({key.split('.')[2] for key in tensors if key.startswith(f'backbone.layer{stage}.')})
+        for stage in range(1, 5)
+    )
+    for depth, wanted in BLOCKS.items():
+        if blocks == wanted and 'backbone.layer1.0.conv3.weight' in tensors:
+            return depth
+    kind = 'three' if 'backbone.layer1.0.conv3.weight' in tensors else 'not three'
+    raise SnapshotError(
+        f'{path} has a backbone of {blocks} blocks of {kind} convolutions; expected is a '
+        + ' or '.join(f'ResNet-{depth} {wanted}' for depth, wanted in BLOCKS.items())
+        + ' of three'
+    )
+
+
+def _filled(network: _Net, path: Path, tensors: Mapping[str, torch.Tensor]) -> _Net:
+    """Return the network, made on the meta device, with the tensors as its weights."""
+    expected = network.state_dict()
+    faults = [
+        *(f'{key} is missing' for key in expected if key not in tensors),
+        *(f'{key} does not belong there' for key in tensors if key not in expected),
+        *(
+            f'{key} is {tuple(tensors[key].shape)}, expected {tuple(expected[key].shape)}'
+            for key in expected
+            if key in tensors and tensors[key].shape != expected[key].shape
+        ),
+    ]
+    if faults:
+        more = f' and {len(faults) - _NAMED} more' if len(faults) > _NAMED else ''
+        name = type(network).__name__
+        raise SnapshotError(f'{path} is not {name}: {"; ".join(faults[:_NAMED])}{more}')
+    typed = {key: tensors[key].to(like.dtype) for key, like in expected.items()}
+    network.load_state_dict(typed, assign=True)
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,117 @@
+"""Runs a PyTorch network on crops of people: a module, a device and a largest batch."""
+
+import threading
+from itertools import pairwise
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+from pose3d_ros.models.crops3dmppe import MEAN, SIZE, STD
+from pose3d_ros.models.heatmaps import Upsampling
+from pose3d_ros.models.resnet import ResNet
+from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+
+
+class TorchNetwork:
+    """A network that takes RGB crops and columns of numbers.
+
+    :param module: ready to predict; it is changed: its batch norms go into its convolutions.
+    :param options: device ('CPU', 'GPU' or 'cuda:1'; see `torch_device`), batch, threads and
+        precision. In bf16 the heads' last layers stay in f32; 'auto' is f32, as what bf16 costs
+        has been measured on random weights only.
+    :param columns: how many (n, 1) inputs it takes besides the crops.
+    :raises RuntimeUnavailable: no such device.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 (frozen)
+        columns: int = 0,
+    ) -> None:
+        self._device = torch_device(options.device)
+        self.options = options
+        self.precision = 'bf16' if options.precision == 'bf16' else 'f32'
+        fold_batch_norms(module)
+        if self.precision == 'bf16':
+            for part in module.modules():
+                if isinstance(part, ResNet | Upsampling):
+                    part.bfloat16()
+        self._module = module.to(self._device, memory_format=torch.channels_last)
+        self._columns = columns
+        self._lock = threading.Lock()
+        #: Seconds spent in the network since it was made; the rest of a node's time is its own.
+        self.busy_s = 0.0
+
+    def __call__(self, crops: np.ndarray, *columns: np.ndarray) -> np.ndarray:
+        """Return the output (n, ...) float64 for n > 0 crops.
+
+        :param crops: (n, 256, 256, 3) uint8 BGR.
+        :param columns: (n, 1) further inputs.
+        """
+        size = self.options.max_batch
+        with self._lock, torch.inference_mode():
+            start = perf_counter()
+            if self.options.threads:  # holds for the calling thread: nodes call from their own
+                torch.set_num_threads(self.options.threads)
+            outputs = [
+                self._run(crops[i : i + size], [column[i : i + size] for column in columns])
+                for i in range(0, len(crops), size)
+            ]
+            self.busy_s += perf_counter() - start
+        return np.concatenate(outputs)
+
+    def warm_up(self, largest_batch: int = 4) -> None:
+        """Run once, so that the first people are not late: libraries and kernels are loaded."""
+        n = min(largest_batch, self.options.max_batch)
+        self(np.zeros((n, SIZE, SIZE, 3), np.uint8), *[np.ones((n, 1))] * self._columns)
+        self.busy_s = 0.0
+
+    def _run(self, crops: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:
+        device = self._device
+        inputs = [torch.from_numpy(c.astype(np.float32)).to(device) for c in columns]
+        images = normalised(torch.from_numpy(crops).to(device))
+        # cuDNN would compute convolutions in TF32, whose 10 bits cost PoseNet its last digits
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            output = self._module(images, *inputs)
+        return np.asarray(output.double().cpu().numpy())
+
+
+def normalised(crops: torch.Tensor) -> torch.Tensor:
+    """Return network inputs (n, 3, h, w), RGB, for crops (n, h, w, 3) uint8 BGR."""
+    mean, std = (torch.tensor(values, device=crops.device) for values in (MEAN, STD))
+    # colours last in memory, as the crops are: convolutions are fastest so
+    return ((crops.flip(3).float() - mean) / std).permute(0, 3, 1, 2)
+
+
+def torch_device(name: str) -> torch.device:
+    """Return the device of a name: 'CPU', 'GPU' (the first), 'GPU.1', 'cuda:1'.
+
+    :raises RuntimeUnavailable: this machine, or this PyTorch, does not have it.
+    """
+    plain = name.lower().replace('gpu', 'cuda').replace('.', ':')
+    kind, _, number = plain.partition(':')
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if plain == 'cpu' or (
+        kind == 'cuda' and (number or '0').isdecimal() and int(number or 0) < count
+    ):
+        return torch.device(plain)
+    there = ', '.join(['CPU', *(f'GPU.{i}' for i in range(count))])
+    raise RuntimeUnavailable(
+        f"device '{name}' is not there for PyTorch {torch.__version__}, which has {there}"
+    )
+
+
+def fold_batch_norms(module: nn.Module) -> None:
+    """Multiply every batch norm that follows a convolution into it, in place."""
+    children = list(module.named_children())
+    for (name, convolution), (norm_name, norm) in pairwise(children):
+        if isinstance(norm, nn.BatchNorm2d):
+            transposed = isinstance(convolution, nn.ConvTranspose2d)
+            setattr(module, name, fuse_conv_bn_eval(convolution, norm, transpose=transposed))
+            setattr(module, norm_name, nn.Identity())
+    for _, child in children:
+        fold_batch_norms(child)

@@ -1,0 +1,225 @@
+"""The paper's networks compute what the original ones did, with the same weights."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+from paper import expected, keys, needed_torch, rule_weights
+
+torch = needed_torch()
+
+from torch import nn  # noqa: E402
+
+from pose3d_ros.models import heatmaps  # noqa: E402
+from pose3d_ros.models.crops3dmppe import MEAN, STD  # noqa: E402
+from pose3d_ros.models.heatmaps import expectation_3d  # noqa: E402
+from pose3d_ros.models.posenet import FlipTested, PoseNet, posenet_loss  # noqa: E402
+from pose3d_ros.models.rootnet import RootNet, rootnet_loss  # noqa: E402
+from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
+from pose3d_ros.models.torch_network import TorchNetwork, normalised, torch_device  # noqa: E402
+from pose3d_ros.skeletons import HUMAN36M, MUCO  # noqa: E402
+
+WANTED = expected('networks')
+CROPS_BGR = np.ascontiguousarray(WANTED['crops_rgb'][..., ::-1])
+#: Pixels of the heatmap, relative depth, cells of PoseNet's volume.
+ROOT_PX, ROOT_DEPTH, POSE_CELLS = 1e-3, 1e-5, 5e-3
+
+
+def rootnet() -> RootNet:
+    network = RootNet()
+    network.load_state_dict(rule_weights('rootnet'))
+    return network.eval().requires_grad_(False)
+
+
+def posenet() -> PoseNet:
+    network = PoseNet(18)
+    network.load_state_dict(rule_weights('posenet'))
+    return network.eval().requires_grad_(False)
+
+
+def images() -> Any:
+    return normalised(torch.from_numpy(CROPS_BGR))
+
+
+def tensors(*names: str) -> list[Any]:
+    return [torch.from_numpy(WANTED[name]) for name in names]
+
+
+def assert_roots(found: np.ndarray) -> None:
+    wanted = WANTED['rootnet_coord']
+    np.testing.assert_allclose(found[:, :2], wanted[:, :2], atol=ROOT_PX)
+    np.testing.assert_allclose(found[:, 2], wanted[:, 2], rtol=ROOT_DEPTH)
+
+
+def test_inputs_are_scaled_as_the_original_scales_them() -> None:
+    """By mean and deviation of 0..1, though the values are 0..255."""
+    wanted = (WANTED['crops_rgb'] - np.float32(MEAN)) / np.float32(STD)
+    np.testing.assert_allclose(images().permute(0, 2, 3, 1), wanted, rtol=1e-6)
+    assert images().max() > 1000
+
+
+@pytest.mark.parametrize(
+    ('name', 'network'), [('rootnet', RootNet), ('posenet', lambda: PoseNet(18))]
+)
+def test_keys_and_shapes_are_the_original_s(name: str, network: Any) -> None:
+    with torch.device('meta'):
+        state = network().state_dict()
+    assert {key: list(value.shape) for key, value in state.items()} == keys(name)
+    assert list(state) == list(keys(name))
+
+
+@pytest.mark.parametrize(
+    ('depth', 'millions'), [(50, 23.508032), (101, 42.500160), (152, 58.143808)]
+)
+def test_backbones_have_the_size_of_the_published_ones(depth: int, millions: float) -> None:
+    with torch.device('meta'):
+        network = RootNet(depth)
+    assert sum(p.numel() for p in network.backbone.parameters()) == round(millions * 1e6)
+    assert sum(p.numel() for p in network.root.parameters()) == 33_997_634 - 23_508_032
+
+
+@pytest.mark.parametrize(('joints', 'count'), [(18, 34_291_392), (21, 34_340_736)])
+def test_posenet_has_the_size_of_the_published_one(joints: int, count: int) -> None:
+    with torch.device('meta'):
+        assert sum(p.numel() for p in PoseNet(joints).parameters()) == count
+
+
+def test_rootnet_is_the_original() -> None:
+    with torch.inference_mode():
+        coord = rootnet()(images(), *tensors('rootnet_k_value'))
+    assert_roots(coord.numpy())
+    names = ('rootnet_target_coord', 'rootnet_target_vis', 'rootnet_target_have_depth')
+    loss = rootnet_loss(coord, *tensors(*names))
+    np.testing.assert_allclose(loss, WANTED['rootnet_loss'], rtol=1e-5)
+
+
+def test_posenet_is_the_original() -> None:
+    with torch.inference_mode():
+        coord = posenet()(images())
+    np.testing.assert_allclose(coord, WANTED['posenet_coord'], atol=POSE_CELLS)
+    names = ('posenet_target_coord', 'posenet_target_vis', 'posenet_target_have_depth')
+    loss = posenet_loss(coord, *tensors(*names))
+    np.testing.assert_allclose(loss, WANTED['posenet_loss'], atol=POSE_CELLS)
+
+
+def test_as_they_run_they_are_the_original() -> None:
+    """With batch norms folded, and crops that do not fit one batch."""
+    one = RuntimeOptions(max_batch=1)
+    assert_roots(TorchNetwork(rootnet(), one)(CROPS_BGR, WANTED['rootnet_k_value']))
+    folded = TorchNetwork(posenet(), one)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded._module.modules())
+    np.testing.assert_allclose(folded(CROPS_BGR), WANTED['posenet_coord'], atol=POSE_CELLS)
+    assert folded.busy_s > 0
+
+
+def test_warming_up_takes_batches_as_people_will_come() -> None:
+    class Notes(nn.Module):
+        def forward(self, image: Any, k: Any) -> Any:
+            shapes.append((tuple(image.shape), tuple(k.shape), torch.get_num_threads()))
+            return k
+
+    shapes: list[Any] = []
+    network = TorchNetwork(Notes(), RuntimeOptions(max_batch=2, threads=1), columns=1)
+    network.warm_up()
+    torch.set_num_threads(2)
+    assert shapes == [((2, 3, 256, 256), (2, 1), 1)]
+    assert network.busy_s == 0
+
+
+def test_the_flip_test_is_the_original_s() -> None:
+    with torch.inference_mode():
+        found = FlipTested(posenet(), HUMAN36M.flip_order)(images())
+    mirrored = WANTED['posenet_coord_flipped_input_raw'].copy()
+    mirrored[..., 0] = 64 - mirrored[..., 0] - 1
+    for pair in HUMAN36M.flip_pairs:
+        mirrored[:, pair] = mirrored[:, pair[::-1]]
+    np.testing.assert_allclose(found, (WANTED['posenet_coord'] + mirrored) / 2, atol=POSE_CELLS)
+
+
+def test_the_flip_test_swaps_all_eight_pairs_of_muco() -> None:
+    class Sees(nn.Module):
+        """Joints at their own number, in the mirror too."""
+
+        def forward(self, image: Any) -> Any:
+            return torch.arange(21.0)[None, :, None].expand(len(image), 21, 3)
+
+    found = FlipTested(Sees(), MUCO.flip_order)(torch.zeros(2, 3, 8, 8))
+    assert len(MUCO.flip_pairs) == 8
+    for left, right in MUCO.flip_pairs:
+        mean = (left + right) / 2
+        assert found[0, left, 2] == found[0, right, 2] == mean
+        assert found[0, left, 0] == (left + 63 - right) / 2
+
+
+def marginals(features: Any, layer: nn.Conv2d) -> Any:
+    """Return what the original's head computes, in the precision of its arguments."""
+    volume = layer(features)
+    n, joints = len(volume), volume.shape[1] // 64
+    volume = volume.view(n, joints, -1).softmax(dim=2).view(n, joints, 64, 64, 64)
+    index = torch.arange(64, dtype=volume.dtype)
+    sums = ((2, 3), (2, 4), (3, 4))
+    return torch.stack([(volume.sum(dim=axes) * index).sum(dim=2) for axes in sums], dim=2)
+
+
+def head(joints: int) -> tuple[Any, nn.Conv2d]:
+    """Return features and a layer that make peaks as sharp as in a trained network."""
+    generator = torch.Generator().manual_seed(joints)
+    features = torch.rand(2, 256, 64, 64, generator=generator).relu()
+    layer = nn.Conv2d(256, joints * 64, 1)
+    nn.init.normal_(layer.weight, std=0.4, generator=generator)
+    nn.init.normal_(layer.bias, generator=generator)
+    return features, layer.requires_grad_(False)
+
+
+@pytest.mark.parametrize('budget_mib', [1, 4, 256])
+def test_the_head_gives_the_exact_expectation_in_pieces_of_any_size(
+    budget_mib: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heatmaps, '_CPU_BYTES', budget_mib << 20)
+    features, layer = head(5)
+    exact = marginals(features.double(), copy.deepcopy(layer).double())
+    np.testing.assert_allclose(expectation_3d(features, layer), exact, atol=1e-4)
+    last = features.contiguous(memory_format=torch.channels_last)
+    np.testing.assert_allclose(expectation_3d(last, layer), exact, atol=1e-4)
+
+
+def test_the_head_stands_logits_out_of_the_range_of_exp() -> None:
+    features, layer = head(1)
+    layer.bias += 1000
+    layer.weight *= 100
+    found = expectation_3d(features, layer)
+    exact = marginals(features.double(), copy.deepcopy(layer).double())
+    np.testing.assert_allclose(found, exact, atol=1e-2)
+
+
+def test_the_head_can_be_trained() -> None:
+    """Its gradients are those of softmax and marginals."""
+    features, layer = head(2)
+    slow = copy.deepcopy(layer).requires_grad_(True)
+    layer.requires_grad_(True)
+    weights = torch.linspace(-1, 1, 12).view(2, 2, 3)
+    (expectation_3d(features, layer) * weights).sum().backward()
+    (marginals(features, slow) * weights).sum().backward()
+    scale = float(slow.weight.grad.abs().max())
+    np.testing.assert_allclose(layer.weight.grad, slow.weight.grad, atol=1e-3 * scale)
+    np.testing.assert_allclose(layer.bias.grad, slow.bias.grad, atol=1e-3 * scale)
+
+
+@pytest.mark.parametrize('name', ['NPU', 'cuda:99', 'GPU.99', 'GPU.x', ''])
+def test_an_absent_device_is_said(name: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match=f"device '{name}' is not there.* has CPU"):
+        torch_device(name)
+
+
+def test_bf16_is_near_the_original() -> None:
+    """On random weights, which let nothing average out: a cell is 31 mm of PoseNet's volume."""
+    bf16 = RuntimeOptions(precision='bf16')
+    network = TorchNetwork(rootnet(), bf16, columns=1)
+    assert network.precision == 'bf16'
+    found, wanted = network(CROPS_BGR, WANTED['rootnet_k_value']), WANTED['rootnet_coord']
+    np.testing.assert_allclose(found[:, :2], wanted[:, :2], atol=0.5)
+    np.testing.assert_allclose(found[:, 2], wanted[:, 2], rtol=5e-3)
+    error = np.abs(TorchNetwork(posenet(), bf16)(CROPS_BGR) - WANTED['posenet_coord'])
+    assert error.mean() < 0.1
+    assert error.max() < 0.5
