@@ -26,7 +26,7 @@ demo: setup
 	$(VENV)/bin/pose3d fetch default clips
 	$(VENV)/bin/pose3d demo
 
-test: setup
+test: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch default clips vtest
 	$(VENV)/bin/pytest
 
@@ -54,6 +54,15 @@ $(VENV)/.installed: $(VENV)/.ros CMakeLists.txt package.xml setup.py setup.cfg p
 		$(wildcard msg/* launch/* config/*)
 	@echo 'setup 2/2: pose3d_ros, its messages and the tools for tests'
 	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+# The paper's networks run in PyTorch, which the default networks do without: only their tests
+# need it here. torchvision works with the torch of its own release alone, so both at once.
+$(VENV)/.torch: $(VENV)/.installed
+	@echo 'PyTorch for the tests of the networks of the paper'
+	@$(PIP) install --quiet --upgrade torch torchvision
+	@$(VENV)/bin/python -c 'import torch, torchvision; torchvision.ops.nms' || { \
+		echo 'setup: this torchvision does not fit this torch; see `pip list`'; exit 1; }
 	@touch $@
 
 # All that has to come from the machine itself, and which package brings it (Debian, Ubuntu).

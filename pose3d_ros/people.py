@@ -148,6 +148,24 @@ class Poses:
     def __len__(self) -> int:
         return len(self.joints)
 
+    def __getitem__(self, rows: np.ndarray | Sequence[int] | slice) -> 'Poses':
+        """Return some of the poses, by indices or a slice, in that order."""
+        indices = np.arange(len(self))[rows]
+        return Poses(
+            self.skeleton,
+            self.joints[indices],
+            self.joint_scores[indices],
+            self.roots[indices],
+            self.root_depth_stddev_m[indices],
+            self.scores[indices],
+            tuple(self.ids[i] for i in indices),
+        )
+
+    @property
+    def has_joints(self) -> np.ndarray:
+        """Return (n,) bool: whose joints are known."""
+        return np.isfinite(self.joints).all(axis=(1, 2))
+
     @classmethod
     def none(cls, skeleton: Skeleton) -> 'Poses':
         """Return nobody."""

@@ -13,13 +13,14 @@ from pose3d_ros.nodes.cdr import read_image
 from pose3d_ros.nodes.messages import bytes_of
 
 UINT32 = st.integers(0, 2**32 - 1)
+FRAME_IDS = st.text(st.characters(codec='ascii', exclude_characters='\0'), max_size=9)
 IMAGES = st.builds(
     lambda sec, nanosec, frame_id, height, width, encoding, big, step, data: Image(
         header=Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame_id),
         height=height, width=width, encoding=encoding, is_bigendian=big, step=step,
         data=bytes_of(np.frombuffer(data, np.uint8)),
     ),
-    st.integers(-(2**31), 2**31 - 1), UINT32, st.text(st.characters(codec='ascii', exclude_characters='\0'), max_size=9), UINT32, UINT32,
+    st.integers(-(2**31), 2**31 - 1), UINT32, FRAME_IDS, UINT32, UINT32,
     st.sampled_from(['bgr8', 'mono8', 'bayer_rggb8', '']), st.integers(0, 1), UINT32,
     st.binary(max_size=40),
 )  # fmt: skip

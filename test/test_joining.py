@@ -29,9 +29,9 @@ def test_older_images_wait_for_nobody_after_a_match() -> None:
 
 
 def test_memory_is_bounded_and_losses_are_counted() -> None:
-    pairs, joiner = joined(' '.join(f'i{n}' for n in range(100)))
+    _, joiner = joined(' '.join(f'i{n}' for n in range(100)))
     assert len(joiner) == 4
-    pairs, joiner = joined(' '.join(f'p{n}' for n in range(10)))
+    _, joiner = joined(' '.join(f'p{n}' for n in range(10)))
     assert len(joiner) == 4 and joiner.unmatched == 6
 
 

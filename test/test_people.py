@@ -154,3 +154,14 @@ def test_arrays_are_doubles_whatever_comes() -> None:
     assert persons.boxes.dtype == persons.scores.dtype == np.float64
     with pytest.raises(dataclasses.FrozenInstanceError):
         persons.scores = np.zeros(1)  # type: ignore[misc]
+
+
+def test_poses_are_picked_and_those_without_joints_are_known() -> None:
+    joints = np.zeros((3, len(BLAZEPOSE), 3))
+    joints[1, 5, 2] = np.nan
+    scores = np.array([0.9, 0.8, 0.7])
+    poses = Poses(BLAZEPOSE, joints, joints[..., 0], joints[:, 0], scores, scores, ('a', 'b', 'c'))
+    assert poses.has_joints.tolist() == [True, False, True]
+    kept = poses[poses.has_joints]
+    assert kept.ids == ('a', 'c') and kept.scores.tolist() == [0.9, 0.7] and len(kept) == 2
+    assert len(Poses.none(BLAZEPOSE)[slice(None)]) == 0

@@ -64,6 +64,8 @@ class PoseNetNode(JoiningStage):
         persons = given if isinstance(given, Persons) else persons_from_message(given)
         camera = self.camera.camera_of(frame)
         poses = self._posenet(frame.image, persons, camera)
+        # whom the network could not place has no pose: subscribers never see NaN
+        persons, poses = persons[poses.has_joints], poses[poses.has_joints]
         self._poses.publish(poses_to_message(poses, frame.header))
         self._draw(frame, camera, persons, poses)
         return poses
