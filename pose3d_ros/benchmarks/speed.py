@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 _STAGES = ('detector', 'rootnet', 'posenet')
 _WARM_UP_FRAMES = 30
-# One behind the detector, one in it, one at its door: the stages never wait for the camera, which
-# may replace the one at the door, as a camera that is faster than the graph does.
-_FRAMES_IN_FLIGHT = 3
+# One in work and one waiting at the first door: a third could replace the second.
+_FRAMES_IN_FLIGHT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--separate', action='store_true', help='three processes, not one')
     parser.add_argument('--posenet', choices=tuple(POSENETS), default='blazepose')
     parser.add_argument('--precision', choices=PRECISIONS, default='auto')
+    parser.add_argument(
+        '--threads', type=int, default=0, help='of each network; 0 = one a core'
+    )
     report.add_arguments(parser)
 
 
@@ -87,15 +89,15 @@ def measure(
 
     options = DetectorOptions(input_long_side=long_side, max_people=arguments.people)
     alone = time_alone(images, camera, options, arguments.posenet, arguments.precision)
-    precision = f'precision:={arguments.precision}'
+    runs = (f'precision:={arguments.precision}', f'threads:={arguments.threads}')
     parameters = {
         'detector': (
-            precision,
+            *runs,
             f'input_long_side:={long_side}',
             f'max_people:={arguments.people}',
         ),
-        'rootnet': (precision,),
-        'posenet': (precision, f'model:={arguments.posenet}'),
+        'rootnet': runs,
+        'posenet': (*runs, f'model:={arguments.posenet}'),
     }
     composed = not arguments.separate
     with (

@@ -46,8 +46,7 @@ class RuntimeOptions:
     :param precision: 'f32', 'bf16', or 'auto' = bf16 where the processor computes in it and the
         network was measured to keep its accuracy.
     :param max_batch: crops computed at once at the most, which bounds the memory.
-    :param threads: processor threads of a network; 0 = one for each core. Networks that run at the
-        same time get more done with fewer threads each.
+    :param threads: processor threads of a network; 0 = one for each core.
     """
 
     device: str = 'CPU'

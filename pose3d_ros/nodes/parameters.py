@@ -1,6 +1,5 @@
 """Parameters as plain tables: name, default, description, and what values are taken."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,8 +132,8 @@ STAGE = (
     Param(
         'threads',
         0,
-        'processor threads of each network; 0 = half of the cores, as the detector and the stages '
-        'behind it work at the same time on different images',
+        'processor threads of each network; 0 = one for each core. Fewer leave cores to others; '
+        'images get older, as each network takes longer',
         0,
         256,
     ),
@@ -185,7 +184,7 @@ def runtime_options(node: Node) -> RuntimeOptions:
         value_of(node, 'device'),
         value_of(node, 'precision'),
         value_of(node, 'max_batch'),
-        value_of(node, 'threads') or max(1, len(os.sched_getaffinity(0)) // 2),
+        value_of(node, 'threads'),
     )
 
 
