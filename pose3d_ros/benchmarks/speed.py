@@ -37,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--separate', action='store_true', help='three processes, not one')
     parser.add_argument('--posenet', choices=tuple(POSENETS), default='blazepose')
     parser.add_argument('--precision', choices=PRECISIONS, default='auto')
-    parser.add_argument(
-        '--threads', type=int, default=0, help='of each network; 0 = one a core'
-    )
+    parser.add_argument('--threads', type=int, default=0, help='of each network; 0 = one a core')
     report.add_arguments(parser)
 
 
