@@ -21,9 +21,9 @@ PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES
 CHOICE_VARIABLES = (*PROFILE_VARIABLES, 'FASTDDS_BUILTIN_TRANSPORTS')
 
 SHARED_MEMORY = Path('/dev/shm')
-#: Every process takes a segment of 64 MiB with config/fastdds.xml. Where there is no room for
+#: Every process takes a segment of 32 MiB with config/fastdds.xml. Where there is no room for
 #: four, as in a container with the usual 64 MB, config/fastdds_small.xml makes do with 8 MiB.
-ROOM_FOR_LARGE_SEGMENTS = 4 * 64 * 2**20
+ROOM_FOR_LARGE_SEGMENTS = 4 * 32 * 2**20
 
 #: Blocks up to this size come from the heap: the most that glibc takes, and a 4K image in bgr8.
 MMAP_THRESHOLD = 32 * 2**20
