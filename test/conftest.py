@@ -22,11 +22,14 @@ class Graph:
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.node import Node
+        from rclpy.signals import SignalHandlerOptions
 
         from pose3d_ros.transport import prepare_process
 
         prepare_process()
-        rclpy.init()
+        # no native signal handlers: they stay behind, and a later test that sends this process a
+        # signal would run into them
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node('tester')
         self._stages: list[Any] = []
         self._executor = SingleThreadedExecutor()

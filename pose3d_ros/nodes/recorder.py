@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
@@ -18,6 +18,7 @@ from pose3d_ros.bags import BagError, BagWriter
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.messages import MessageError, bytes_of, image_from_message
 from pose3d_ros.nodes.parameters import Param, declare, value_of
+from pose3d_ros.nodes.stage import spin
 from pose3d_ros.transport import prepare_process
 
 PARAMETERS = (
@@ -92,7 +93,9 @@ def main(args: list[str] | None = None) -> None:
     status = 0
     try:
         recorder = Recorder()
-        rclpy.spin(recorder)
+        executor = SingleThreadedExecutor()
+        executor.add_node(recorder)
+        spin(executor)
     except BagError as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1

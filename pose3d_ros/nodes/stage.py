@@ -180,7 +180,7 @@ def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = Non
         executor = SingleThreadedExecutor()
         for stage in stages:
             executor.add_node(stage)
-        executor.spin()
+        spin(executor)
     except START_ERRORS as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1
@@ -192,3 +192,12 @@ def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = Non
             stage.destroy_node()
         rclpy.try_shutdown()
     sys.exit(status)
+
+
+def spin(executor: SingleThreadedExecutor) -> None:
+    """Spin until told to stop.
+
+    `executor.spin` waits without a limit, and now and then misses the signal that ends it.
+    """
+    while rclpy.ok():
+        executor.spin_once(timeout_sec=0.5)
