@@ -80,5 +80,5 @@ done; \
 $(PYTHON) -c 'import os, sysconfig as s; os.stat(s.get_path("include") + "/Python.h")' \
 	2> /dev/null || missing="$$missing $$python-dev"; \
 $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing="$$missing $$python-venv"; \
-test -z "$$missing" || { echo "setup: first install: sudo apt-get install $$missing"; exit 1; }
+test -z "$$missing" || { echo 'setup: first install: sudo apt-get install' $$missing; exit 1; }
 endef

@@ -63,7 +63,8 @@ def run_cmake(build: Path, stage: Path) -> None:
     environment, prefixes = ros_environment()
     cmake = cmake_program()
     configure = [
-        cmake, '-S', str(SOURCE), '-B', str(build), '-G', 'Ninja', '-Wno-dev',
+        cmake, '-S', str(SOURCE), '-B', str(build), '-G', 'Ninja',
+        '-DCMAKE_SUPPRESS_DEVELOPER_WARNINGS=ON',
         f'-DCMAKE_PREFIX_PATH={";".join(prefixes)}',
         f'-DCMAKE_INSTALL_PREFIX={stage}',
         '-DCMAKE_BUILD_TYPE=Release',
