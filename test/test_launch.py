@@ -136,7 +136,9 @@ def test_an_argument_wins_over_the_parameter_file() -> None:
     for file in files:
         rclpy_arguments += ['--params-file', file]
     context = rclpy.Context()
-    rclpy.init(args=rclpy_arguments, context=context)
+    # native handlers of a context that is not the default one would stay behind for ever
+    handlers = rclpy.signals.SignalHandlerOptions.NO
+    rclpy.init(args=rclpy_arguments, context=context, signal_handler_options=handlers)
     try:
         options = {'context': context, 'automatically_declare_parameters_from_overrides': True}
         node = rclpy.create_node('posenet', **options)
