@@ -643,6 +643,8 @@ def start_fetch() -> 'subprocess.Popen[str]':
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # tests that run in the background of a shell inherit that Ctrl-C is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
