@@ -115,9 +115,7 @@ def _blazepose(variant: str) -> Load[PoseNet]:
     def load(
         directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
     ) -> PoseNet:
-        file = _fetched(f'blazepose_{variant}', directory, own)
-        # bf16 costs the full model a seventh of its accuracy on real crops, the others nothing
-        network = BlazePose(file, options, bf16_is_accurate=variant != 'full')
+        network = BlazePose(_fetched(f'blazepose_{variant}', directory, own), options)
         return BlazePoseNet(network, SCALE_STDDEV[variant])
 
     return load

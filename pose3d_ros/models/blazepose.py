@@ -14,6 +14,7 @@ import numpy as np
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.crops import Crops
+from pose3d_ros.models.linear_head import FEATURES, split_heads
 from pose3d_ros.models.placement import LIMB_JOINTS, RootPrior, facing_rotation, place
 from pose3d_ros.models.runtime import ImageInput, Network, RuntimeOptions
 from pose3d_ros.people import Keypoints, Persons, Poses
@@ -53,18 +54,13 @@ class Landmarks:
 class BlazePose:
     """Estimate the 33 landmarks of every person of an image in one call."""
 
-    def __init__(
-        self,
-        weights: Path,
-        options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 (frozen)
-        bf16_is_accurate: bool = True,
-    ) -> None:
+    def __init__(self, weights: Path, options: RuntimeOptions = RuntimeOptions()) -> None:  # noqa: B008
+        body, self._heads = split_heads(weights, ['Identity', 'Identity_1', 'Identity_4'])
         self.network = Network(
-            weights,
+            body,
             ImageInput(CROP_SIZE, CROP_SIZE, layout='NHWC', rgb=True, std=(255.0, 255.0, 255.0)),
-            ['Identity', 'Identity_1', 'Identity_4'],
+            [FEATURES],
             options,
-            bf16_is_accurate,
         )
 
     def __call__(self, image: np.ndarray, circles: 'BodyCircles') -> Landmarks:
@@ -72,16 +68,22 @@ class BlazePose:
         n, angles = len(circles.radii), circles.angles
         widths = _CROP_PER_RADIUS * circles.radii
         crops = Crops.around(circles.centres, widths, (CROP_SIZE, CROP_SIZE), angles)
-        landmarks, presence, world = self.network(crops.cut(image))
-        landmarks = landmarks.reshape(n, -1, 5)[:, :_JOINTS].astype(np.float64)
-        world = world.reshape(n, -1, 3)[:, :_JOINTS].astype(np.float64)
-        visible = 1 / (1 + np.exp(-np.clip(landmarks[..., 3:5], -30, 30)))
+        (features,) = self.network(crops.cut(image))
+        landmarks, presence, world = (
+            head(features).astype(np.float64).reshape(n, -1) for head in self._heads
+        )
+        landmarks = landmarks.reshape(n, -1, 5)[:, :_JOINTS]
+        world = world.reshape(n, -1, 3)[:, :_JOINTS]
         return Landmarks(
             _turned(world, angles),
             crops.to_image(landmarks[..., :2]),
-            visible.prod(axis=2),
-            presence.reshape(n).astype(np.float64),
+            _probability(landmarks[..., 3:5]).prod(axis=2),
+            _probability(presence[:, 0]),
         )
+
+
+def _probability(logits: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))))
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class RuntimeOptions:
 class Network:
     """A compiled network with one image input.
 
-    :param model: path or bytes of an .onnx file, or the path of a .tflite file.
+    :param model: path or bytes of an .onnx file, the path of a .tflite file, or a graph.
     :param image: how it wants its images.
     :param outputs: names of the outputs to compute; branches that feed only others are cut off.
     :param options: device, precision and batch.
@@ -77,7 +77,7 @@ class Network:
 
     def __init__(
         self,
-        model: Path | bytes,
+        model: Path | bytes | ov.Model,
         image: ImageInput,
         outputs: Sequence[str],
         options: RuntimeOptions = RuntimeOptions(),
@@ -154,12 +154,15 @@ def _batches(count: int, largest: int) -> Iterator[tuple[int, int]]:
         first += size
 
 
-def _read(core: ov.Core, model: Path | bytes, outputs: Sequence[str]) -> ov.Model:
+def _read(core: ov.Core, model: Path | bytes | ov.Model, outputs: Sequence[str]) -> ov.Model:
     """Return the network cut to the wanted outputs, its batch left open."""
-    network = core.read_model(model if isinstance(model, bytes) else str(model))
+    if isinstance(model, ov.Model):
+        network = model
+    else:
+        network = core.read_model(model if isinstance(model, bytes) else str(model))
     by_name = {name: output for output in network.outputs for name in output.names}
     if missing := [name for name in outputs if name not in by_name]:
-        source = 'the graph' if isinstance(model, bytes) else model
+        source = model if isinstance(model, Path) else 'the graph'
         raise ValueError(f'{source} is another network: it has no output {", ".join(missing)}')
     results = [by_name[name].get_node() for name in outputs]
     network = ov.Model(results, network.get_parameters(), network.get_friendly_name())
