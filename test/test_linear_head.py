@@ -44,7 +44,9 @@ def test_a_sigmoid_behind_the_layer_is_left_to_the_caller() -> None:
     f32 = RuntimeOptions(precision='f32')
     (features,) = Network(body, IMAGE, [FEATURES], f32)(crops())
     (presence,) = Network(BLAZEPOSE, IMAGE, ['Identity_1'], f32)(crops())
-    np.testing.assert_allclose(1 / (1 + np.exp(-head(features))), presence.reshape(-1, 1), atol=1e-5)
+    np.testing.assert_allclose(
+        1 / (1 + np.exp(-head(features))), presence.reshape(-1, 1), atol=1e-5
+    )
 
 
 @pytest.mark.skipif(

@@ -2,6 +2,7 @@
 
 import argparse
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from pose3d_ros.nodes.graph_timing import Timing
 
 _STAGES = ('detector', 'rootnet', 'posenet')
-_WARM_UP_FRAMES = 30
+_WARM_UP_FRAMES = 20
+_FRAMES_PER_ROUND = 40
+_FRAMES_ALONE = 12
 # One in work and one waiting at the first door: a third could replace the second.
 _FRAMES_IN_FLIGHT = 2
 
@@ -33,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='longer sides of the detector input to compare',
     )  # fmt: skip
     parser.add_argument('--people', type=int, default=2, help='at most so many per frame')
-    parser.add_argument('--frames', type=int, default=200, help='per run')
+    parser.add_argument('--rounds', type=int, default=6, help='of all that is compared')
     parser.add_argument('--separate', action='store_true', help='three processes, not one')
     parser.add_argument('--posenet', choices=tuple(POSENETS), default='blazepose')
     parser.add_argument('--precision', choices=PRECISIONS, default='auto')
@@ -52,21 +55,35 @@ class Alone:
     networks_ms: dict[str, float]
     stages_ms: dict[str, float]
 
+    @property
+    def sum_ms(self) -> float:
+        """Return the time of all networks, one after the other."""
+        return sum(self.networks_ms.values())
+
+
+@dataclass(frozen=True)
+class Round:
+    """The networks alone, and right after them the graph: what may be compared.
+
+    The speed of a machine that others share changes by half within minutes.
+    """
+
+    alone: Alone
+    graph: 'Timing'
+
 
 @dataclass(frozen=True)
 class Measured:
-    """One setting, measured without and in the graph.
+    """One setting.
 
     :param size: height and width of the detector's input, pixels.
-    :param alone: before the graph ran.
-    :param single: the graph with one frame at a time.
-    :param full: the graph with as many frames as it holds.
+    :param single: rounds with one frame at a time in the graph.
+    :param full: rounds with as many frames as it holds.
     """
 
     size: tuple[int, int]
-    alone: Alone
-    single: 'Timing'
-    full: 'Timing'
+    single: list[Round]
+    full: list[Round]
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -82,11 +99,10 @@ def run(arguments: argparse.Namespace) -> int:
 def measure(
     images: list[np.ndarray], camera: Camera, long_side: int, arguments: argparse.Namespace
 ) -> Measured:
-    """Time the networks alone, then the graph with one frame and with many in it."""
+    """Time the networks alone and the graph in turn, with one frame and with many in it."""
     from pose3d_ros.nodes.graph_timing import graph_under_test
 
-    options = DetectorOptions(input_long_side=long_side, max_people=arguments.people)
-    alone = time_alone(images, camera, options, arguments.posenet, arguments.precision)
+    alone = StagesAlone(images, camera, long_side, arguments)
     runs = (f'precision:={arguments.precision}', f'threads:={arguments.threads}')
     parameters = {
         'detector': (
@@ -103,76 +119,97 @@ def measure(
         graph_under_test(images, camera, Path(logs), composed, parameters) as driver,
     ):
         driver.run(_WARM_UP_FRAMES, in_flight=1)
-        single = driver.run(arguments.frames, in_flight=1)
-        full = driver.run(arguments.frames, in_flight=_FRAMES_IN_FLIGHT)
-    return Measured(input_size(camera.width, camera.height, long_side), alone, single, full)
+        alone.time(_FRAMES_ALONE)
+        single, full = (
+            [
+                Round(alone.time(_FRAMES_ALONE), driver.run(_FRAMES_PER_ROUND, in_flight))
+                for _ in range(arguments.rounds)
+            ]
+            for in_flight in (1, _FRAMES_IN_FLIGHT)
+        )
+    return Measured(input_size(camera.width, camera.height, long_side), single, full)
 
 
-def time_alone(
-    images: list[np.ndarray], camera: Camera, options: DetectorOptions, posenet: str, precision: str
-) -> Alone:
-    """Time the three stages one after the other on real frames, without topics or threads."""
-    runtime = RuntimeOptions(precision=precision)
-    detect = DETECTORS['yolox'](None, runtime)
-    root = ROOTNETS['keypoints'](None, runtime)
-    pose = POSENETS[posenet](None, runtime)
-    stages = (detect, root, pose)
-    times: list[list[tuple[float, float]]] = []
-    for image in [*images[:3], *images * 3]:
-        marks = [perf_counter()]
-        busy = [[_busy_s(stage) for stage in stages]]
-        persons = detect(image, options)
+class StagesAlone:
+    """The three stages on real frames, without topics or threads."""
+
+    def __init__(
+        self,
+        images: list[np.ndarray],
+        camera: Camera,
+        long_side: int,
+        arguments: argparse.Namespace,
+    ) -> None:
+        runtime = RuntimeOptions(precision=arguments.precision, threads=arguments.threads)
+        self._images, self._camera = images, camera
+        self._options = DetectorOptions(input_long_side=long_side, max_people=arguments.people)
+        self._detect = DETECTORS['yolox'](None, runtime)
+        self._root = ROOTNETS['keypoints'](None, runtime)
+        self._pose = POSENETS[arguments.posenet](None, runtime)
+
+    def time(self, count: int) -> Alone:
+        """Return the times of so many frames, one after the other."""
+        times = np.array([self._time(self._images[i % len(self._images)]) for i in range(count)])
+        networks_ms, stages_ms = 1e3 * np.median(times, axis=0)
+        return Alone(
+            dict(zip(_STAGES, networks_ms.tolist(), strict=True)),
+            dict(zip(_STAGES, stages_ms.tolist(), strict=True)),
+        )
+
+    def _time(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the seconds in each stage's networks, and in the whole stage."""
+        stages = (self._detect, self._root, self._pose)
+        busy, marks = [_busy_s(stage) for stage in stages], [perf_counter()]
+        persons = self._detect(image, self._options)
         marks.append(perf_counter())
-        persons = root(image, persons, camera, BodySize())
+        persons = self._root(image, persons, self._camera, BodySize())
         marks.append(perf_counter())
-        pose(image, persons, camera)
+        self._pose(image, persons, self._camera)
         marks.append(perf_counter())
-        busy.append([_busy_s(stage) for stage in stages])
-        networks_s = np.subtract(busy[1], busy[0]).tolist()
-        times.append(list(zip(networks_s, np.diff(marks).tolist(), strict=True)))
-    medians_ms = 1e3 * np.median(np.array(times[3:]), axis=0)  # the first ones compile
-    return Alone(
-        dict(zip(_STAGES, medians_ms[:, 0].tolist(), strict=True)),
-        dict(zip(_STAGES, medians_ms[:, 1].tolist(), strict=True)),
-    )
+        return np.subtract([_busy_s(stage) for stage in stages], busy), np.diff(marks)
 
 
 def _busy_s(stage: object) -> float:
     return float(sum(network.busy_s for network in stage.networks))  # type: ignore[attr-defined]
 
 
+def _median(values: Iterable[float]) -> float:
+    return float(np.median(list(values)))
+
+
 def _graph_table(measured: list[Measured], arguments: argparse.Namespace) -> report.Table:
     rows: list[tuple[str | float, ...]] = []
     for m in measured:
-        bound_hz = 1e3 / sum(m.alone.networks_ms.values())
-        age_ms = float(np.median(m.single.ages_ms))
         rows.append(
             (
                 f'{m.size[0]}x{m.size[1]}',
-                m.full.rate_hz,
-                bound_hz,
-                m.full.rate_hz / bound_hz,
-                float(np.median(m.full.ages_ms)),
-                age_ms,
-                m.single.network_ms,
-                age_ms - m.single.network_ms,
-                float(m.full.lost + m.single.lost),
+                _median(r.graph.rate_hz for r in m.full),
+                _median(1e3 / r.alone.sum_ms for r in m.full),
+                _median(r.graph.rate_hz * r.alone.sum_ms / 1e3 for r in m.full),
+                _median(1e3 / r.graph.rate_hz - r.alone.sum_ms for r in m.full),
+                _median(float(np.median(r.graph.ages_ms)) for r in m.full),
+                _median(float(np.median(r.graph.ages_ms)) for r in m.single),
+                _median(r.graph.network_ms for r in m.single),
+                _median(float(np.median(r.graph.ages_ms)) - r.graph.network_ms for r in m.single),
+                float(sum(r.graph.lost for r in (*m.full, *m.single))),
             )
         )
     where = 'three processes' if arguments.separate else 'one process'
     return report.Table(
         f'the graph over topics in {where}: 1088x1920 images, {arguments.people} people, '
-        f'{arguments.posenet}, {arguments.frames} frames each',
+        f'{arguments.posenet}, medians of {arguments.rounds} rounds of {_FRAMES_PER_ROUND} frames',
         (
             ('detector input', ''), ('frames/s', '.1f'), ('networks alone/s', '.1f'),
-            ('efficiency', '.2f'), ('age ms', '.0f'), ('age, one frame ms', '.1f'),
-            ('of it networks', '.1f'), ('of it the rest', '.1f'), ('replaced', '.0f'),
+            ('efficiency', '.2f'), ('added ms/frame', '.1f'), ('age ms', '.0f'),
+            ('age, one frame ms', '.1f'), ('of it networks', '.1f'), ('of it the rest', '.1f'),
+            ('replaced', '.0f'),
         ),
         rows,
-        'age: from the call that publishes an image to the arrival of its poses in that process, '
-        f'with {_FRAMES_IN_FLIGHT} frames in the graph, and with one. efficiency: frames/s over '
-        'what the networks alone allow, one after the other with all cores, in the same run. '
-        'replaced: images that a newer one replaced before work on them began.',
+        'networks alone: one after the other with all cores, timed before each round. efficiency: '
+        'frames/s over that. added: what all that is not a network adds to the time between two '
+        'results. age: from the call that publishes an image to the arrival of its poses in that '
+        f'process, with {_FRAMES_IN_FLIGHT} frames in the graph, and with one. replaced: images '
+        'that a newer one replaced before work on them began.',
     )  # fmt: skip
 
 
@@ -180,17 +217,16 @@ def _stage_table(measured: list[Measured]) -> report.Table:
     rows: list[tuple[str | float, ...]] = []
     for m in measured:
         for stage in _STAGES:
-            in_graph = m.single.stages.get(stage, {})
-            network_ms, whole_ms = m.alone.networks_ms[stage], m.alone.stages_ms[stage]
+            in_graph = [r.graph.stages[stage] for r in m.single]
+            alone = [r.alone for r in m.single]
             rows.append(
                 (
                     f'{m.size[0]}x{m.size[1]}',
                     stage,
-                    network_ms,
-                    whole_ms - network_ms,
-                    in_graph.get('network_ms', float('nan')),
-                    in_graph.get('processing_ms', float('nan'))
-                    - in_graph.get('network_ms', float('nan')),
+                    _median(a.networks_ms[stage] for a in alone),
+                    _median(a.stages_ms[stage] - a.networks_ms[stage] for a in alone),
+                    _median(g['network_ms'] for g in in_graph),
+                    _median(g['processing_ms'] - g['network_ms'] for g in in_graph),
                 )
             )
     return report.Table(
@@ -200,4 +236,5 @@ def _stage_table(measured: list[Measured]) -> report.Table:
             ('in the graph: networks', '.1f'), ('rest with messages', '.1f'),
         ),
         rows,
+        'in the graph: with one frame at a time.',
     )  # fmt: skip

@@ -54,7 +54,9 @@ class CameraDriver(Node):
 
     def __init__(self, images: Sequence[np.ndarray], camera: Camera) -> None:
         super().__init__('camera_driver')
-        self._frames, self._camera = images, camera
+        self._camera = camera
+        # made before: what a camera does to get its image is no part of the graph, nor its load
+        self._frames = [image_to_message(image, Header()) for image in images]
         self._images = self.create_publisher(Image, 'image_raw', _QOS)
         self._infos = self.create_publisher(CameraInfo, 'camera_info', _QOS)
         self.create_subscription(Pose3DArray, 'poses', self._take_poses, RESULT_QOS)
@@ -98,12 +100,12 @@ class CameraDriver(Node):
         with self._changed:
             self._changed.wait_for(condition, 5.0)
 
-    def _publish(self, image: np.ndarray) -> tuple[int, float]:
-        """Publish an image; return its stamp, and when it left: making it is the camera's work."""
+    def _publish(self, message: Image) -> tuple[int, float]:
+        """Publish an image with the time of now; return its stamp, and when publishing began."""
         header = Header(frame_id='camera_optical_frame')
         header.stamp = self.get_clock().now().to_msg()
         self._infos.publish(camera_to_info(self._camera, header))
-        message = image_to_message(image, header)
+        message.header = header
         published_s = time.perf_counter()
         self._images.publish(message)
         return stamp_ns(header), published_s
