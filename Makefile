@@ -60,7 +60,7 @@ $(VENV)/.installed: $(VENV)/.ros CMakeLists.txt package.xml setup.py setup.cfg p
 # need it here. torchvision works with the torch of its own release alone, so both at once.
 $(VENV)/.torch: $(VENV)/.installed
 	@echo 'PyTorch for the tests of the networks of the paper'
-	@$(PIP) install --quiet --upgrade torch torchvision
+	@$(PIP) install --quiet --upgrade torch torchvision onnxscript
 	@$(VENV)/bin/python -c 'import torch, torchvision; torchvision.ops.nms' || { \
 		echo 'setup: this torchvision does not fit this torch; see `pip list`'; exit 1; }
 	@touch $@

@@ -153,6 +153,10 @@ MSCOCO = Skeleton(
     root=(18,),
 )  # fmt: skip
 
+#: Joints -> what a PoseNet of 3DMPPE with so many gives: the original's data sets differ in size.
+#: The first 17 of MuCo are what MuPoTS is scored on, never what a network gives.
+JOINT_SETS = {len(s): s for s in (HUMAN36M, HUMAN36M_17, MUCO, MSCOCO, MPII)}
+
 SKELETONS = {
     s.name: s for s in (HALPE26, BLAZEPOSE, HUMAN36M, HUMAN36M_17, MUCO, MUPOTS, MPII, MSCOCO)
 }

@@ -9,14 +9,19 @@ import numpy as np
 
 from pose3d_ros import weights
 from pose3d_ros.camera import Camera
+from pose3d_ros.models import onnx_files
 from pose3d_ros.models.blazepose import SCALE_STDDEV, BlazePose, BlazePoseNet
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.keypoint_rootnet import KeypointRootNet
 from pose3d_ros.models.rtmpose import RTMPose
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable, WeightFileError
+from pose3d_ros.models.stages3dmppe import PoseNet3DMPPE, RootNet3DMPPE
 from pose3d_ros.models.yolox import YOLOX, DetectorOptions
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.skeletons import Skeleton
+
+#: How the names of exported networks end.
+ONNX = '.onnx'
 
 
 class Runs(Protocol):
@@ -75,7 +80,8 @@ class PoseNet(Protocol):
 class OwnWeights:
     """Weights that no command fetches: the user's own, for the models that take such.
 
-    :param path: file, or folder of `snapshot_EPOCH.pth.tar`; None = none given.
+    :param path: file, or folder of `snapshot_EPOCH.pth.tar`; None = none given. A file whose name
+        ends in .onnx runs in OpenVINO, any other in PyTorch.
     :param epoch: which of a folder; None = the last.
     :param flip_test: posenet: the mean of each crop and its mirror image, at twice the time.
     """
@@ -137,41 +143,53 @@ def _rootnet_3dmppe(
     directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
 ) -> RootNet:
     path = _own_path('rootnet', own)
-    from pose3d_ros.models import snapshots, stages3dmppe  # with PyTorch, which is an extra
-
     try:
+        if path.suffix == ONNX:
+            return RootNet3DMPPE(onnx_files.load_rootnet(path, options))
+        need_extra('a snapshot (unlike the .onnx file made of it)', 'torch')
+        from pose3d_ros.models import snapshots, torch_network
+
         network = snapshots.load_rootnet(snapshots.find_snapshot(path, own.epoch))
-    except snapshots.SnapshotError as error:
+        return RootNet3DMPPE(torch_network.TorchNetwork(network, options))
+    except WeightFileError as error:
         raise weights.WeightsError(str(error)) from error
-    return stages3dmppe.RootNet3DMPPE(network, options)
 
 
 def _posenet_3dmppe(
     directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
 ) -> PoseNet:
     path = _own_path('posenet', own)
-    from pose3d_ros.models import snapshots, stages3dmppe  # with PyTorch, which is an extra
-
     try:
+        if path.suffix == ONNX:
+            exported, skeleton = onnx_files.load_posenet(path, options)
+            return PoseNet3DMPPE(exported, skeleton, own.flip_test)
+        need_extra('a snapshot (unlike the .onnx file made of it)', 'torch')
+        from pose3d_ros.models import snapshots, torch_network
+
         network, skeleton = snapshots.load_posenet(snapshots.find_snapshot(path, own.epoch))
-    except snapshots.SnapshotError as error:
+        runs = torch_network.TorchNetwork(network, options)
+        return PoseNet3DMPPE(runs, skeleton, own.flip_test)
+    except WeightFileError as error:
         raise weights.WeightsError(str(error)) from error
-    return stages3dmppe.PoseNet3DMPPE(network, skeleton, options, own.flip_test)
 
 
 def _own_path(stage: str, own: OwnWeights) -> Path:
-    """Return where the user's weights lie, once it is sure that they could be used."""
+    """Return where the user's weights lie."""
     if own.path is None:
         raise weights.WeightsError(
             f"{stage} 3dmppe needs the weights that its authors published: parameter 'weights' "
-            f'(--{stage}-weights of pose3d video) takes a file snapshot_EPOCH.pth.tar, the '
-            'parameter also a folder of them'
-        )
-    if importlib.util.find_spec('torch') is None:
-        raise RuntimeUnavailable(
-            "model 3dmppe runs in PyTorch, which is not installed: pip install 'pose3d_ros[torch]'"
+            f'(--{stage}-weights of pose3d video) takes a snapshot_EPOCH.pth.tar, a folder of '
+            'them, or the .onnx file that `pose3d export` made of one'
         )
     return own.path
+
+
+def need_extra(what: str, *packages: str) -> None:
+    """Raise RuntimeUnavailable where packages of the extra 'torch' are not installed."""
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+        raise RuntimeUnavailable(
+            f"{what} needs {', '.join(missing)}, not installed: pip install 'pose3d_ros[torch]'"
+        )
 
 
 DETECTORS: dict[str, Load[Detector]] = {'yolox': _yolox}

@@ -13,10 +13,11 @@ from torch import nn  # noqa: E402
 
 from pose3d_ros.models import heatmaps  # noqa: E402
 from pose3d_ros.models.crops3dmppe import MEAN, STD  # noqa: E402
-from pose3d_ros.models.heatmaps import expectation_3d  # noqa: E402
-from pose3d_ros.models.posenet import FlipTested, PoseNet, posenet_loss  # noqa: E402
+from pose3d_ros.models.heatmaps import expectation_3d, softmax_expectation_3d  # noqa: E402
+from pose3d_ros.models.posenet import PoseNet, posenet_loss  # noqa: E402
 from pose3d_ros.models.rootnet import RootNet, rootnet_loss  # noqa: E402
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
+from pose3d_ros.models.stages3dmppe import PoseNet3DMPPE, unmirrored  # noqa: E402
 from pose3d_ros.models.torch_network import TorchNetwork, normalised, torch_device  # noqa: E402
 from pose3d_ros.skeletons import HUMAN36M, MUCO  # noqa: E402
 
@@ -44,6 +45,11 @@ def images() -> Any:
 
 def tensors(*names: str) -> list[Any]:
     return [torch.from_numpy(WANTED[name]) for name in names]
+
+
+def times_k(found: np.ndarray) -> np.ndarray:
+    """Return x, y and depth for x, y and gamma."""
+    return np.hstack([found[:, :2], found[:, 2:] * WANTED['rootnet_k_value']])
 
 
 def assert_roots(found: np.ndarray) -> None:
@@ -106,50 +112,45 @@ def test_posenet_is_the_original() -> None:
 def test_as_they_run_they_are_the_original() -> None:
     """With batch norms folded, and crops that do not fit one batch."""
     one = RuntimeOptions(max_batch=1)
-    assert_roots(TorchNetwork(rootnet(), one)(CROPS_BGR, WANTED['rootnet_k_value']))
+    assert_roots(times_k(TorchNetwork(rootnet(), one)(CROPS_BGR)[0]))
     folded = TorchNetwork(posenet(), one)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded._module.modules())
-    np.testing.assert_allclose(folded(CROPS_BGR), WANTED['posenet_coord'], atol=POSE_CELLS)
+    np.testing.assert_allclose(folded(CROPS_BGR)[0], WANTED['posenet_coord'], atol=POSE_CELLS)
     assert folded.busy_s > 0
 
 
 def test_warming_up_takes_batches_as_people_will_come() -> None:
     class Notes(nn.Module):
-        def forward(self, image: Any, k: Any) -> Any:
-            shapes.append((tuple(image.shape), tuple(k.shape), torch.get_num_threads()))
-            return k
+        def forward(self, image: Any) -> Any:
+            shapes.append((tuple(image.shape), torch.get_num_threads()))
+            return image
 
     shapes: list[Any] = []
-    network = TorchNetwork(Notes(), RuntimeOptions(max_batch=2, threads=1), columns=1)
+    network = TorchNetwork(Notes(), RuntimeOptions(max_batch=2, threads=1))
     network.warm_up()
     torch.set_num_threads(2)
-    assert shapes == [((2, 3, 256, 256), (2, 1), 1)]
+    assert shapes == [((2, 3, 256, 256), 1)]
     assert network.busy_s == 0
 
 
 def test_the_flip_test_is_the_original_s() -> None:
-    with torch.inference_mode():
-        found = FlipTested(posenet(), HUMAN36M.flip_order)(images())
+    stage = PoseNet3DMPPE(TorchNetwork(posenet()), HUMAN36M, flip_test=True)
     mirrored = WANTED['posenet_coord_flipped_input_raw'].copy()
     mirrored[..., 0] = 64 - mirrored[..., 0] - 1
     for pair in HUMAN36M.flip_pairs:
         mirrored[:, pair] = mirrored[:, pair[::-1]]
-    np.testing.assert_allclose(found, (WANTED['posenet_coord'] + mirrored) / 2, atol=POSE_CELLS)
+    wanted = (WANTED['posenet_coord'] + mirrored) / 2
+    np.testing.assert_allclose(stage._cells(CROPS_BGR), wanted, atol=POSE_CELLS)
 
 
-def test_the_flip_test_swaps_all_eight_pairs_of_muco() -> None:
-    class Sees(nn.Module):
-        """Joints at their own number, in the mirror too."""
-
-        def forward(self, image: Any) -> Any:
-            return torch.arange(21.0)[None, :, None].expand(len(image), 21, 3)
-
-    found = FlipTested(Sees(), MUCO.flip_order)(torch.zeros(2, 3, 8, 8))
+def test_the_mirror_swaps_all_eight_pairs_of_muco() -> None:
+    """Joints that stand at their own number."""
+    found = unmirrored(np.tile(np.arange(21.0)[None, :, None], (2, 1, 3)), MUCO)
     assert len(MUCO.flip_pairs) == 8
     for left, right in MUCO.flip_pairs:
-        mean = (left + right) / 2
-        assert found[0, left, 2] == found[0, right, 2] == mean
-        assert found[0, left, 0] == (left + 63 - right) / 2
+        assert (found[0, left, 2], found[0, right, 2]) == (right, left)
+        assert found[0, left, 0] == 63 - right
+    assert found[0, 14].tolist() == [63 - 14, 14, 14]
 
 
 def marginals(features: Any, layer: nn.Conv2d) -> Any:
@@ -184,6 +185,13 @@ def test_the_head_gives_the_exact_expectation_in_pieces_of_any_size(
     np.testing.assert_allclose(expectation_3d(last, layer), exact, atol=1e-4)
 
 
+@pytest.mark.parametrize('joints', [2, 3, 5])
+def test_the_head_that_is_exported_gives_the_same(joints: int) -> None:
+    features, layer = head(joints)
+    exact = marginals(features.double(), copy.deepcopy(layer).double())
+    np.testing.assert_allclose(softmax_expectation_3d(features, layer), exact, atol=1e-4)
+
+
 def test_the_head_stands_logits_out_of_the_range_of_exp() -> None:
     features, layer = head(1)
     layer.bias += 1000
@@ -215,11 +223,11 @@ def test_an_absent_device_is_said(name: str) -> None:
 def test_bf16_is_near_the_original() -> None:
     """On random weights, which let nothing average out: a cell is 31 mm of PoseNet's volume."""
     bf16 = RuntimeOptions(precision='bf16')
-    network = TorchNetwork(rootnet(), bf16, columns=1)
+    network = TorchNetwork(rootnet(), bf16)
     assert network.precision == 'bf16'
-    found, wanted = network(CROPS_BGR, WANTED['rootnet_k_value']), WANTED['rootnet_coord']
+    found, wanted = times_k(network(CROPS_BGR)[0]), WANTED['rootnet_coord']
     np.testing.assert_allclose(found[:, :2], wanted[:, :2], atol=0.5)
     np.testing.assert_allclose(found[:, 2], wanted[:, 2], rtol=5e-3)
-    error = np.abs(TorchNetwork(posenet(), bf16)(CROPS_BGR) - WANTED['posenet_coord'])
+    error = np.abs(TorchNetwork(posenet(), bf16)(CROPS_BGR)[0] - WANTED['posenet_coord'])
     assert error.mean() < 0.1
     assert error.max() < 0.5

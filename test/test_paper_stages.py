@@ -20,6 +20,7 @@ from pose3d_ros.models.body_size import BodySize  # noqa: E402
 from pose3d_ros.models.rootnet import RootNet  # noqa: E402
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
 from pose3d_ros.models.stages3dmppe import PoseNet3DMPPE, RootNet3DMPPE  # noqa: E402
+from pose3d_ros.models.torch_network import TorchNetwork  # noqa: E402
 from pose3d_ros.people import Keypoints, Persons  # noqa: E402
 from pose3d_ros.results import FrameResult  # noqa: E402
 from pose3d_ros.skeletons import HALPE26, HUMAN36M, MUCO  # noqa: E402
@@ -37,7 +38,7 @@ SQUARES = CROPS['squares'][VALID]
 
 
 class Says(nn.Module):
-    """Gives the same for every crop; RootNet's third output is times k."""
+    """Gives the same for every crop."""
 
     def __init__(self, *output: float, joints: int = 0) -> None:
         super().__init__()
@@ -45,11 +46,11 @@ class Says(nn.Module):
         self._output = torch.tensor(output)
         self._joints = joints
 
-    def forward(self, images: Any, k: Any = 1) -> Any:
+    def forward(self, images: Any) -> Any:
         self.batches.append(len(images))
         if self._joints:
             return self._output.expand(len(images), self._joints, 3)
-        return torch.cat([self._output[:2].expand(len(images), 2), self._output[2] * k], dim=1)
+        return self._output.expand(len(images), 3)
 
 
 def people(boxes: np.ndarray = CROPS['boxes'], depth_m: float = math.nan) -> Persons:
@@ -59,12 +60,19 @@ def people(boxes: np.ndarray = CROPS['boxes'], depth_m: float = math.nan) -> Per
 
 
 def rooted(network: nn.Module, camera: Camera = CAMERA, **options: Any) -> Persons:
-    stage = RootNet3DMPPE(network, RuntimeOptions(**options))  # type: ignore[arg-type]
+    stage = RootNet3DMPPE(TorchNetwork(network, RuntimeOptions(**options)))
     return stage(IMAGE, people(), camera, BodySize())
 
 
-def posed(network: nn.Module, persons: Persons, camera: Camera = CAMERA, **options: Any) -> Any:
-    return PoseNet3DMPPE(network, HUMAN36M, **options)(IMAGE, persons, camera)  # type: ignore[arg-type]
+def posed(
+    network: nn.Module,
+    persons: Persons,
+    camera: Camera = CAMERA,
+    flip: bool = False,
+    **options: Any,
+) -> Any:
+    runs = TorchNetwork(network, RuntimeOptions(**options))
+    return PoseNet3DMPPE(runs, HUMAN36M, flip)(IMAGE, persons, camera)
 
 
 def test_rootnet_gives_what_the_network_gives_crop_by_crop() -> None:
@@ -83,7 +91,7 @@ def test_rootnet_gives_what_the_network_gives_crop_by_crop() -> None:
             hx, hy, z = network(image, torch.tensor([[k_value]]).float())[0].tolist()
             px, py = hx / 64 * w + x, hy / 64 * h + y
             wanted.append([(px - 300) / 1500 * z / 1e3, (py - 250) / 1200 * z / 1e3, z / 1e3])
-    persons = RootNet3DMPPE(network)(IMAGE, people(boxes), CAMERA, BodySize())
+    persons = RootNet3DMPPE(TorchNetwork(network))(IMAGE, people(boxes), CAMERA, BodySize())
     np.testing.assert_allclose(persons.roots[[0, 2]], wanted, rtol=1e-4)
     assert np.isnan(persons.roots[1]).all()
 
@@ -100,8 +108,8 @@ def test_people_are_cut_into_batches_of_the_largest_size() -> None:
     assert network.batches == [3, 3, 2]
     np.testing.assert_allclose(found.roots[VALID, 2], CROPS['k'][VALID] * 1.2**0.5 / 1.5**0.5 / 1e3)
     network = Says(32, 32, 32, joints=18)
-    posed(network, people(depth_m=5), options=RuntimeOptions(max_batch=4), flip_test=True)
-    assert network.batches == [4, 4, 4, 4]  # two crops and their mirror images
+    posed(network, people(depth_m=5), max_batch=4, flip=True)
+    assert network.batches == [4, 4, 4, 4]  # eight crops and their mirror images
 
 
 def test_roots_lie_on_the_rays_of_their_pixels_through_the_lens() -> None:
@@ -116,7 +124,7 @@ def test_rootnet_keeps_everything_else_of_the_people() -> None:
     persons = people()
     keypoints = Keypoints(HALPE26, np.ones((10, 26, 2)), np.ones((10, 26)))
     persons = persons.with_roots(persons.roots, np.ones(10), keypoints)
-    found = RootNet3DMPPE(Says(32, 32, 1))(IMAGE, persons, CAMERA, BodySize())  # type: ignore[arg-type]
+    found = RootNet3DMPPE(TorchNetwork(Says(32, 32, 1)))(IMAGE, persons, CAMERA, BodySize())
     assert found.keypoints is keypoints
     assert found.ids == persons.ids
     np.testing.assert_array_equal(found.scores, persons.scores)
@@ -158,7 +166,7 @@ def test_people_without_a_root_keep_their_place_among_the_poses() -> None:
 
 def test_nobody() -> None:
     network = Says(32, 32, 1)
-    stage = RootNet3DMPPE(network)  # type: ignore[arg-type]
+    stage = RootNet3DMPPE(TorchNetwork(network))
     assert len(stage(IMAGE, Persons.none(), CAMERA, BodySize())) == 0
     assert len(posed(network, Persons.none())) == 0
     assert network.batches == []

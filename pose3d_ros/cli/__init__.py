@@ -9,6 +9,7 @@ COMMANDS = {
     'fetch': 'get the weight files and clips that the package uses',
     'video': 'people of a video, image folder or webcam as JSON and pictures',
     'demo': 'run the whole graph on a clip and leave a bag, a video and pictures',
+    'export': 'write a network of PyTorch as an ONNX file',
     'benchmark': 'measure accuracy and speed',
 }
 

@@ -3,11 +3,12 @@
 import argparse
 import sys
 
-from pose3d_ros.benchmarks import accuracy, detector, report, speed
+from pose3d_ros.benchmarks import accuracy, detector, report, speed, stages
 from pose3d_ros.data.pose2sim import ClipError
+from pose3d_ros.models.runtime import RuntimeUnavailable, WeightFileError
 from pose3d_ros.weights import WeightsError
 
-BENCHMARKS = {'accuracy': accuracy, 'detector': detector, 'speed': speed}
+BENCHMARKS = {'accuracy': accuracy, 'detector': detector, 'speed': speed, 'stages': stages}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         report.check_arguments(arguments)
         return int(BENCHMARKS[arguments.benchmark].run(arguments))
-    except (WeightsError, ClipError, OSError) as error:
+    except (WeightsError, WeightFileError, RuntimeUnavailable, ClipError, OSError) as error:
         print(f'pose3d benchmark: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:

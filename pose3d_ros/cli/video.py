@@ -104,7 +104,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
             f'--{stage}-weights',
             type=Path,
             metavar='FILE',
-            help=f'for {stage} 3dmppe: a snapshot_EPOCH.pth.tar',
+            help=f'for {stage} 3dmppe: a snapshot_EPOCH.pth.tar, or an .onnx file of pose3d export',
         )
     add('--flip-test', action='store_true', help='for posenet 3dmppe: crops and mirror images')
     add('--weights', type=Path, metavar='DIR', help='folder of the weights (default: the cache)')

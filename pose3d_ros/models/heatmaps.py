@@ -6,6 +6,7 @@ expectation of the cell's index under the softmax of the heatmap.
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from pose3d_ros.models.resnet import FEATURES
 
@@ -19,6 +20,7 @@ _MIDDLE = (SIZE - 1) / 2
 _CPU_BYTES = 4 << 20
 _GPU_BYTES = 256 << 20
 _JOINT_BYTES = SIZE * _CELLS * 4
+_EXPORTED_JOINTS = 3
 
 
 class Upsampling(nn.Sequential):
@@ -82,6 +84,30 @@ def expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
     return torch.cat(crops)
 
 
+def softmax_expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
+    """Return what `expectation_3d` returns, in the operators that OpenVINO runs fastest.
+
+    It has a softmax that passes over a joint's volume once, and a product with three columns costs
+    next to nothing, where sums over the axes cost as much again. Three joints at a time: fewer
+    make small convolutions, more let the volumes leave the cache, and these are the largest
+    tensors of the network by far.
+
+    :param features: (b, 256, 64, 64).
+    :param layer: its outputs are joint * 64 + depth.
+    """
+    moments = _moment_vectors(features.device)
+    step = _EXPORTED_JOINTS * SIZE
+    masses = []
+    for first in range(0, layer.out_channels, step):
+        rows = slice(first, first + step)
+        bias = None if layer.bias is None else layer.bias[rows]
+        volume = functional.conv2d(features, layer.weight[rows], bias)
+        joints = volume.shape[1] // SIZE
+        probability = volume.reshape(-1, joints, SIZE * _CELLS).softmax(dim=2)
+        masses.append(probability.reshape(-1, joints, SIZE, _CELLS) @ moments)
+    return _expectations(torch.cat(masses, dim=1))
+
+
 def _joint_expectations(
     cells: torch.Tensor, rows: torch.Tensor, bias: torch.Tensor
 ) -> torch.Tensor:
@@ -100,9 +126,16 @@ def _joint_expectations(
     top = largest.view(b, joints, SIZE).amax(dim=2, keepdim=True)
     shift = (bias.view(joints, SIZE) - top).view(b, joints * SIZE, 1)
     mass = volume.add_(shift).exp_() @ _moment_vectors(cells.device)
-    mass = mass.view(b, joints, SIZE, 3)
+    return _expectations(mass.view(b, joints, SIZE, 3))
+
+
+def _expectations(mass: torch.Tensor) -> torch.Tensor:
+    """Return the expected x, y, z (b, j, 3) for each depth's mass and its shares of x and y.
+
+    :param mass: (b, j, 64, 3), in any unit.
+    """
     total, x, y = mass.sum(dim=2).unbind(dim=2)
-    depth = torch.arange(SIZE, device=cells.device, dtype=torch.float32) - _MIDDLE
+    depth = torch.arange(SIZE, device=mass.device, dtype=torch.float32) - _MIDDLE
     z = mass[..., 0] @ depth
     return torch.stack([x, y, z], dim=2) / total[..., None] + _MIDDLE
 

@@ -4,7 +4,6 @@
 Named so that the keys of its state dict are those of the published snapshots.
 """
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -55,27 +54,6 @@ class PoseNet(nn.Module):
         :param image: (b, 3, 256, 256) RGB, (value of 0..255 - mean) / std.
         """
         return self.head(self.backbone(image))
-
-
-class FlipTested(nn.Module):
-    """PoseNet on each crop and on its mirror image: the mean of both.
-
-    :param posenet: gives joints for crops.
-    :param flip_order: (j,) the joint that each becomes in the mirror (`Skeleton.flip_order`).
-    """
-
-    def __init__(self, posenet: nn.Module, flip_order: np.ndarray) -> None:
-        super().__init__()
-        self.posenet = posenet
-        self._flip_order = flip_order.tolist()
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Return the joints (b, j, 3) like PoseNet."""
-        straight, mirrored = self.posenet(torch.cat([image, image.flip(3)])).chunk(2)
-        x, yz = mirrored[..., :1], mirrored[..., 1:]
-        # the original's formula: it takes cells as 64 - x - 1 where pixels would be 63 - x too
-        unmirrored = torch.cat([SIZE - x - 1, yz], dim=2)[:, self._flip_order]
-        return (straight + unmirrored) / 2
 
 
 def posenet_loss(

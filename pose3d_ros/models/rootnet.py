@@ -22,7 +22,7 @@ class RootHead(nn.Module):
         self.depth_layer = nn.Conv2d(FEATURES, 1, 1)
         initialise(self)
 
-    def forward(self, features: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: torch.Tensor, k: torch.Tensor | float) -> torch.Tensor:
         """Return x, y in cells of the heatmap and depth in k's unit (b, 3)."""
         # the last layers stay in f32 where the others run in less
         xy = expectation_2d(self.xy_layer(self.deconv_layers(features).float()))
@@ -42,12 +42,12 @@ class RootNet(nn.Module):
         self.backbone = ResNet(depth)
         self.root = RootHead()
 
-    def forward(self, image: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, k: torch.Tensor | float = 1.0) -> torch.Tensor:
         """Return the pelvis (b, 3): x, y in 64ths of the crop's side, 0..63, and depth.
 
         :param image: (b, 3, 256, 256) RGB, (value of 0..255 - mean) / std.
         :param k: (b, 1) the distance that fits the box's area (`crops3dmppe.k_values`), mm; the
-            unit of the depth.
+            unit of the depth. 1 = the third output is gamma.
         """
         return self.root(self.backbone(image), k)
 

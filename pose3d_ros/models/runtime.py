@@ -15,6 +15,10 @@ PRECISIONS = ('auto', 'f32', 'bf16')
 ANY = -1
 
 
+class WeightFileError(ValueError):
+    """A file of weights that cannot be used; the message says what was expected and found."""
+
+
 class RuntimeUnavailable(RuntimeError):
     """A device or precision that this machine does not have; the message lists what it has."""
 

@@ -17,11 +17,8 @@ from pose3d_ros.models.heatmaps import SIZE
 from pose3d_ros.models.posenet import PoseNet
 from pose3d_ros.models.resnet import BLOCKS
 from pose3d_ros.models.rootnet import RootNet
-from pose3d_ros.skeletons import HUMAN36M, HUMAN36M_17, MPII, MSCOCO, MUCO, Skeleton
-
-#: The joint sets of the original's data sets differ in size, so the size tells them apart.
-#: The first 17 of MuCo are what MuPoTS is scored on, never what a network gives.
-JOINT_SETS = {len(s): s for s in (HUMAN36M, HUMAN36M_17, MUCO, MSCOCO, MPII)}
+from pose3d_ros.models.runtime import WeightFileError
+from pose3d_ros.skeletons import JOINT_SETS, Skeleton
 
 _ROOTNET_KEY, _POSENET_KEY = 'root.xy_layer.weight', 'head.final_layer.weight'
 _FILE = re.compile(r'snapshot_(\d+)\.pth\.tar')
@@ -30,8 +27,8 @@ _NAMED = 3  # keys named in a message
 _Net = TypeVar('_Net', bound=nn.Module)
 
 
-class SnapshotError(ValueError):
-    """A file of weights that cannot be used; the message says what was expected and found."""
+class SnapshotError(WeightFileError):
+    """A snapshot that cannot be used."""
 
 
 def load_rootnet(path: Path) -> RootNet:
@@ -65,6 +62,16 @@ def load_posenet(path: Path) -> tuple[PoseNet, Skeleton]:
     return _filled(network, path, tensors), JOINT_SETS[joints]
 
 
+def snapshot_epoch(path: Path) -> int | None:
+    """Return the epoch that a snapshot says it is of; None = it says nothing.
+
+    :raises SnapshotError: it cannot be read.
+    """
+    content = _content(path)
+    epoch = content.get('epoch') if isinstance(content, Mapping) else None
+    return epoch if isinstance(epoch, int) else None
+
+
 def find_snapshot(path: Path, epoch: int | None = None) -> Path:
     """Return the file of weights: `path` itself, or one of the snapshots in a folder.
 
@@ -89,15 +96,15 @@ def find_snapshot(path: Path, epoch: int | None = None) -> Path:
     return found[epoch]
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    """Return the network's tensors by key, without 'module.', on the CPU."""
+def _content(path: Path) -> object:
+    """Return what a file holds, tensors on the CPU."""
     try:
         file = path.open('rb')
     except OSError as error:
         raise SnapshotError(f'cannot read {path}: {error.strerror}') from error
     try:
         with file:
-            content = torch.load(file, map_location='cpu', weights_only=True)
+            return torch.load(file, map_location='cpu', weights_only=True)
     except Exception as error:  # of a damaged file anything may come, also an OSError
         # torch's own advice goes on to how the file's code could be run after all
         reason = str(error).strip().split('\n')[0][:200]
@@ -106,6 +113,11 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             f'it could run code; a snapshot_EPOCH.pth.tar, not unpacked, is expected '
             f'({type(error).__name__}: {reason})'
         ) from error
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    """Return the network's tensors by key, without 'module.', on the CPU."""
+    content = _content(path)
     if isinstance(content, Mapping) and 'network' in content:
         content = content['network']
     if not isinstance(content, Mapping) or not content:

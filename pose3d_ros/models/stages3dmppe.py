@@ -1,34 +1,46 @@
-"""The paper's RootNet and PoseNet as stages: pixels, boxes and a camera in, metres out."""
+"""The paper's RootNet and PoseNet as stages: pixels, boxes and a camera in, metres out.
 
-from dataclasses import replace
+What runs the networks does not matter here: PyTorch (`torch_network`) or OpenVINO (`onnx_files`).
+"""
+
+from typing import Protocol
 
 import numpy as np
-from torch import nn
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.models import crops3dmppe
 from pose3d_ros.models.body_size import BodySize
-from pose3d_ros.models.posenet import FlipTested, PoseNet
-from pose3d_ros.models.rootnet import RootNet
-from pose3d_ros.models.runtime import RuntimeOptions
-from pose3d_ros.models.torch_network import TorchNetwork
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.skeletons import Skeleton
+
+
+class CropNetwork(Protocol):
+    """A network with its weights and what runs it."""
+
+    @property
+    def precision(self) -> str:
+        """Return what it computes in: 'f32' or 'bf16'."""
+
+    @property
+    def busy_s(self) -> float:
+        """Return the seconds spent in it so far."""
+
+    def warm_up(self) -> None:
+        """Prepare for the first people."""
+
+    def __call__(self, crops: np.ndarray, /) -> list[np.ndarray]:
+        """Return its one output (n, ...) for n > 0 crops (n, 256, 256, 3) uint8 BGR."""
 
 
 class RootNet3DMPPE:
     """Put each person's pelvis where RootNet sees it.
 
-    :param network: with its weights; it is changed.
+    :param network: gives x and y in cells of the heatmap, and gamma (n, 3).
     """
 
-    def __init__(
-        self,
-        network: RootNet,
-        options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 (frozen)
-    ) -> None:
-        self._network = TorchNetwork(network, options, columns=1)
-        self.networks = (self._network,)
+    def __init__(self, network: CropNetwork) -> None:
+        self._network = network
+        self.networks = (network,)
 
     def __call__(
         self, image: np.ndarray, persons: Persons, camera: Camera, body: BodySize
@@ -49,9 +61,9 @@ class RootNet3DMPPE:
 
     def _roots(self, image: np.ndarray, squares: np.ndarray, camera: Camera) -> np.ndarray:
         """Return the pelvises (n, 3), metres, of n > 0 processed boxes."""
-        crops = crops3dmppe.cut_boxes(squares).cut(image)
-        found = self._network(crops, crops3dmppe.k_values(squares, camera)[:, None])
-        depth_m = found[:, 2] / 1000
+        (found,) = self._network(crops3dmppe.cut_boxes(squares).cut(image))
+        found = found.astype(np.float64)
+        depth_m = found[:, 2] * crops3dmppe.k_values(squares, camera) / 1000
         depth_m[depth_m <= 0] = np.nan  # gamma is free: behind the camera there is nobody
         return camera.back_project(crops3dmppe.to_pixels(found[:, :2], squares), depth_m)
 
@@ -59,25 +71,16 @@ class RootNet3DMPPE:
 class PoseNet3DMPPE:
     """Find each person's joints around the pelvis that a rootnet gave.
 
-    :param network: with its weights; it is changed.
+    :param network: gives x, y, z of the joints in cells of the volume (n, j, 3).
     :param skeleton: its joint set.
     :param flip_test: also look at the mirrored crops, and take the mean: better, at twice the time.
     """
 
-    def __init__(
-        self,
-        network: PoseNet,
-        skeleton: Skeleton,
-        options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 (frozen)
-        flip_test: bool = False,
-    ) -> None:
+    def __init__(self, network: CropNetwork, skeleton: Skeleton, flip_test: bool = False) -> None:
         self.skeleton = skeleton
-        module: nn.Module = network
-        if flip_test:  # makes two crops of one
-            module = FlipTested(network, skeleton.flip_order)
-            options = replace(options, max_batch=max(1, options.max_batch // 2))
-        self._network = TorchNetwork(module, options)
-        self.networks = (self._network,)
+        self._network = network
+        self._flip_test = flip_test
+        self.networks = (network,)
 
     def __call__(self, image: np.ndarray, persons: Persons, camera: Camera) -> Poses:
         """Return the poses of the people, in their order.
@@ -93,7 +96,7 @@ class PoseNet3DMPPE:
         squares, valid = crops3dmppe.process_boxes(persons.boxes, width, height)
         rows = np.flatnonzero(valid & persons.has_root)
         if len(rows):
-            cells = self._network(crops3dmppe.cut_boxes(squares[rows]).cut(image))
+            cells = self._cells(crops3dmppe.cut_boxes(squares[rows]).cut(image))
             pixels[rows] = crops3dmppe.to_pixels(cells[..., :2], squares[rows])
             depth_m = persons.roots[rows, None, 2] + crops3dmppe.to_metres(cells[..., 2])
             joints[rows] = camera.back_project(pixels[rows], depth_m)
@@ -107,3 +110,19 @@ class PoseNet3DMPPE:
             persons.scores,
             persons.ids,
         )
+
+    def _cells(self, crops: np.ndarray) -> np.ndarray:
+        """Return the joints (n, j, 3) in cells of n > 0 crops."""
+        if not self._flip_test:
+            return self._network(crops)[0].astype(np.float64)
+        (both,) = self._network(np.concatenate([crops, crops[:, :, ::-1]]))
+        straight, mirrored = np.split(both.astype(np.float64), 2)
+        return (straight + unmirrored(mirrored, self.skeleton)) / 2
+
+
+def unmirrored(cells: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Return where joints (n, j, 3) of a mirrored crop lie in the crop."""
+    found = cells[:, skeleton.flip_order]
+    # the original's formula: it takes cells as 64 - x - 1 where pixels would be 63 - x too
+    found[..., 0] = crops3dmppe.HEATMAP - found[..., 0] - 1
+    return found

@@ -16,13 +16,12 @@ from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
 
 
 class TorchNetwork:
-    """A network that takes RGB crops and columns of numbers.
+    """A network that takes crops of people, like `runtime.Network`.
 
     :param module: ready to predict; it is changed: its batch norms go into its convolutions.
     :param options: device ('CPU', 'GPU' or 'cuda:1'; see `torch_device`), batch, threads and
         precision. In bf16 the heads' last layers stay in f32; 'auto' is f32, as what bf16 costs
         has been measured on random weights only.
-    :param columns: how many (n, 1) inputs it takes besides the crops.
     :raises RuntimeUnavailable: no such device.
     """
 
@@ -30,54 +29,47 @@ class TorchNetwork:
         self,
         module: nn.Module,
         options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 (frozen)
-        columns: int = 0,
     ) -> None:
         self._device = torch_device(options.device)
         self.options = options
         self.precision = 'bf16' if options.precision == 'bf16' else 'f32'
         fold_batch_norms(module)
         if self.precision == 'bf16':
-            for part in module.modules():
-                if isinstance(part, ResNet | Upsampling):
-                    part.bfloat16()
+            lower_precision(module, torch.bfloat16)
         self._module = module.to(self._device, memory_format=torch.channels_last)
-        self._columns = columns
         self._lock = threading.Lock()
         #: Seconds spent in the network since it was made; the rest of a node's time is its own.
         self.busy_s = 0.0
 
-    def __call__(self, crops: np.ndarray, *columns: np.ndarray) -> np.ndarray:
-        """Return the output (n, ...) float64 for n > 0 crops.
-
-        :param crops: (n, 256, 256, 3) uint8 BGR.
-        :param columns: (n, 1) further inputs.
-        """
+    def __call__(self, crops: np.ndarray) -> list[np.ndarray]:
+        """Return the one output (n, ...) float32 for n > 0 crops (n, 256, 256, 3) uint8 BGR."""
         size = self.options.max_batch
         with self._lock, torch.inference_mode():
             start = perf_counter()
             if self.options.threads:  # holds for the calling thread: nodes call from their own
                 torch.set_num_threads(self.options.threads)
-            outputs = [
-                self._run(crops[i : i + size], [column[i : i + size] for column in columns])
-                for i in range(0, len(crops), size)
-            ]
+            outputs = [self._run(crops[i : i + size]) for i in range(0, len(crops), size)]
             self.busy_s += perf_counter() - start
-        return np.concatenate(outputs)
+        return [np.concatenate(outputs)]
 
     def warm_up(self, largest_batch: int = 4) -> None:
         """Run once, so that the first people are not late: libraries and kernels are loaded."""
         n = min(largest_batch, self.options.max_batch)
-        self(np.zeros((n, SIZE, SIZE, 3), np.uint8), *[np.ones((n, 1))] * self._columns)
+        self(np.zeros((n, SIZE, SIZE, 3), np.uint8))
         self.busy_s = 0.0
 
-    def _run(self, crops: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:
-        device = self._device
-        inputs = [torch.from_numpy(c.astype(np.float32)).to(device) for c in columns]
-        images = normalised(torch.from_numpy(crops).to(device))
+    def _run(self, crops: np.ndarray) -> np.ndarray:
+        images = normalised(torch.from_numpy(crops).to(self._device))
         # cuDNN would compute convolutions in TF32, whose 10 bits cost PoseNet its last digits
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            output = self._module(images, *inputs)
-        return np.asarray(output.double().cpu().numpy())
+            return np.asarray(self._module(images).cpu().numpy())
+
+
+def lower_precision(module: nn.Module, to: torch.dtype) -> None:
+    """Convert backbone and upsampling, in place. The heads' last layers stay in f32."""
+    for part in module.modules():
+        if isinstance(part, ResNet | Upsampling):
+            part.to(to)
 
 
 def normalised(crops: torch.Tensor) -> torch.Tensor:

@@ -172,7 +172,8 @@ OWN_WEIGHTS = (
     Param(
         'weights',
         '',
-        "weights for model 3dmppe: a file, or a folder of snapshot_EPOCH.pth.tar; '' = none",
+        'weights for model 3dmppe: a snapshot_EPOCH.pth.tar, a folder of them, or an .onnx file of '
+        "`pose3d export`; '' = none",
     ),
     Param('epoch', -1, 'which snapshot of a folder; -1 = the last', -1, 1_000_000),
 )

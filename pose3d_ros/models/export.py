@@ -1,0 +1,222 @@
+"""Networks of PyTorch as ONNX files, compared with PyTorch before they get their name."""
+
+import hashlib
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from pose3d_ros import __version__
+from pose3d_ros.models import onnx_files
+from pose3d_ros.models.crops3dmppe import MEAN, SIZE, STD
+from pose3d_ros.models.heatmaps import softmax_expectation_3d
+from pose3d_ros.models.onnx_files import INPUT, JOINTS, ROOT
+from pose3d_ros.models.posenet import PoseNet
+from pose3d_ros.models.resnet import BLOCKS, ResNet
+from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.snapshots import find_snapshot, load_posenet, load_rootnet, snapshot_epoch
+from pose3d_ros.models.torch_network import fold_batch_norms, lower_precision, normalised
+
+#: What weights and sums of a file are in, where they do not have to be more precise.
+PRECISIONS = {'f32': torch.float32, 'f16': torch.float16}
+_EXACT = RuntimeOptions(precision='f32')
+
+
+class ExportError(RuntimeError):
+    """A file that does not compute what PyTorch does; the message gives the differences."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a file is from PyTorch.
+
+    :param what: output and unit.
+    :param largest: that was found.
+    :param allowed: that is taken.
+    """
+
+    what: str
+    largest: float
+    allowed: float
+
+    def __str__(self) -> str:
+        return f'{self.what}: {self.largest:.2g} (at most {self.allowed:g})'
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A network with its weights, and how it is written and compared.
+
+    :param module: with the operators that run fastest elsewhere; f32, ready to predict.
+    :param inputs: name -> an example, whose first axis is the batch.
+    :param outputs: their names.
+    :param metadata: what the file says of itself.
+    :param compare: takes the file and its precision, returns how far it is from PyTorch.
+    """
+
+    module: nn.Module
+    inputs: Mapping[str, torch.Tensor]
+    outputs: tuple[str, ...]
+    metadata: Mapping[str, str]
+    compare: Callable[[Path, str], list[Difference]]
+
+
+class ExportedPoseNet(nn.Module):
+    """PoseNet with the head that OpenVINO runs fastest.
+
+    :param network: whose layers it takes.
+    """
+
+    def __init__(self, network: PoseNet) -> None:
+        super().__init__()
+        self.backbone = network.backbone
+        self.head = network.head
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the joints (b, j, 3) like PoseNet."""
+        features = self.head.deconv_layers(self.backbone(image))
+        return softmax_expectation_3d(features.float(), self.head.final_layer)
+
+
+def rootnet(path: Path, epoch: int | None = None) -> Exportable:
+    """Return RootNet of a snapshot, or of one of a folder's.
+
+    :raises snapshots.SnapshotError: it is not a whole snapshot of RootNet.
+    """
+    file = find_snapshot(path, epoch)
+    network = load_rootnet(file)
+    wanted = _in_pytorch(network)
+
+    def compare(written: Path, precision: str) -> list[Difference]:
+        (found,) = onnx_files.load_rootnet(written, _EXACT)(_test_crops())
+        xy = float(np.abs(found[:, :2] - wanted[:, :2]).max())
+        gamma = float(np.abs(found[:, 2] / wanted[:, 2] - 1).max())
+        pixels, relative = {'f32': (1e-3, 1e-5), 'f16': (0.1, 5e-3)}[precision]
+        return [
+            Difference('x, y in heatmap px', xy, pixels),
+            Difference('relative depth', gamma, relative),
+        ]
+
+    metadata = _metadata('RootNet', network.backbone, file) | {
+        'output': f'{ROOT} (batch, 3): x, y in 64ths of the crop; gamma = depth / k',
+    }
+    return Exportable(network, _example(), (ROOT,), metadata, compare)
+
+
+def posenet(path: Path, epoch: int | None = None) -> Exportable:
+    """Return PoseNet of a snapshot, or of one of a folder's.
+
+    :raises snapshots.SnapshotError: it is not a whole snapshot of PoseNet.
+    """
+    file = find_snapshot(path, epoch)
+    network, skeleton = load_posenet(file)
+    wanted = _in_pytorch(network)
+
+    def compare(written: Path, precision: str) -> list[Difference]:
+        (found,) = onnx_files.load_posenet(written, _EXACT)[0](_test_crops())
+        bins = float(np.abs(found - wanted).max())
+        return [Difference('x, y, z in bins', bins, {'f32': 5e-3, 'f16': 0.1}[precision])]
+
+    metadata = _metadata('PoseNet', network.backbone, file) | {
+        'output': f'{JOINTS} (batch, joints, 3): x, y, z in 64ths of the crop and of 2 m',
+        'joint_set': skeleton.name,
+        'joint_names': ' '.join(skeleton.joint_names),
+    }
+    return Exportable(ExportedPoseNet(network), _example(), (JOINTS,), metadata, compare)
+
+
+#: Name -> what makes of weights (a file, or a folder and an epoch) a network to write.
+NETWORKS: dict[str, Callable[[Path, int | None], Exportable]] = {
+    'rootnet': rootnet,
+    'posenet': posenet,
+}
+
+
+def write(network: Exportable, out: Path, precision: str) -> list[Difference]:
+    """Write a network as ONNX, whole and compared with PyTorch, or not at all.
+
+    :param network: is changed: it is made ready to be written.
+    :param precision: of PRECISIONS.
+    :return: how far the file is from PyTorch.
+    :raises ExportError: it is farther than is allowed.
+    :raises OSError: it cannot be written.
+    """
+    # beside its place, so that it can be moved there in one step; OpenVINO goes by the suffix
+    with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
+        part = Path(folder) / f'part{out.suffix}'
+        onnx.save(_converted(network, precision), part)
+        differences = network.compare(part, precision)
+        # also refuses NaN
+        if not all(d.largest <= d.allowed for d in differences):
+            listed = '; '.join(map(str, differences))
+            raise ExportError(f'{out} was not written, as it differs from PyTorch: {listed}')
+        part.chmod(0o644)
+        part.replace(out)
+    return differences
+
+
+def _converted(network: Exportable, precision: str) -> onnx.ModelProto:
+    """Return the graph, with metadata and without paths of this machine."""
+    module = network.module.eval()
+    # first, since the variances behind the first convolution are beyond what f16 holds
+    fold_batch_norms(module)
+    batch = torch.export.Dim('batch')
+    if precision != 'f32':
+        lower_precision(module, PRECISIONS[precision])
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of the exporter's own workings
+        program = torch.onnx.export(
+            module,
+            tuple(network.inputs.values()),
+            input_names=list(network.inputs),
+            output_names=list(network.outputs),
+            dynamic_shapes=tuple({0: batch} for _ in network.inputs),
+            dynamo=True,
+            verbose=False,
+        )
+    model = program.model_proto
+    for node in model.graph.node:
+        del node.metadata_props[:]  # stack traces, with the paths of source files
+    onnx.helper.set_model_props(model, dict(network.metadata) | {'precision': precision})
+    return model
+
+
+def _example() -> dict[str, torch.Tensor]:
+    return {INPUT: torch.zeros(2, 3, SIZE, SIZE)}
+
+
+def _metadata(name: str, backbone: ResNet, file: Path) -> dict[str, str]:
+    """Return what the files of both networks say."""
+    blocks = tuple(len(s) for s in (backbone.layer1, backbone.layer2, backbone.layer3))
+    depth = next(d for d, wanted in BLOCKS.items() if wanted[:3] == blocks)
+    epoch = snapshot_epoch(file)
+    return {
+        'network': name,
+        'method': '3DMPPE (Moon et al., ICCV 2019)',
+        'backbone': f'ResNet-{depth}',
+        'input': f'{INPUT} (batch, 3, {SIZE}, {SIZE}): RGB, (value of 0..255 - mean) / std, '
+        f'mean {MEAN}, std {STD}',
+        'epoch': 'unknown' if epoch is None else str(epoch),
+        'source': file.name,
+        'source_sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
+        'exported_by': f'pose3d_ros {__version__}',
+    }
+
+
+def _test_crops() -> np.ndarray:
+    """Return crops (3, 256, 256, 3) uint8 with contrast at two scales, always the same."""
+    rng = np.random.default_rng(0)
+    coarse, fine = (rng.integers(0, 128, (3, n, n, 3), dtype=np.uint8) for n in (16, SIZE))
+    return coarse.repeat(SIZE // 16, axis=1).repeat(SIZE // 16, axis=2) + fine
+
+
+def _in_pytorch(network: nn.Module) -> np.ndarray:
+    """Return what a network makes of the test crops in PyTorch, as it is."""
+    with torch.inference_mode():
+        return np.asarray(network(normalised(torch.from_numpy(_test_crops()))).numpy())
