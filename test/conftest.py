@@ -88,6 +88,14 @@ class Graph:
         self.node.destroy_node()
 
 
+@pytest.fixture(scope='session')
+def paper_files(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return the paper's networks as files (`paper.PaperFiles`), written and exported once."""
+    from paper import write_files
+
+    return write_files(tmp_path_factory.mktemp('paper'))
+
+
 @pytest.fixture
 def graph() -> Iterator[Graph]:
     """Return a running ROS graph with nobody in it but the tester."""

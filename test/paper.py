@@ -5,8 +5,11 @@ made of them, with weights that a rule makes of their names and shapes; paper_cr
 with boxes, and every fourth pixel of the crops it cut; paper_*_keys.json its state dicts.
 """
 
+import contextlib
 import functools
+import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +51,39 @@ def needed_torch() -> Any:
         ) from error
     torch.set_num_threads(2)
     return torch
+
+
+@dataclass(frozen=True)
+class PaperFiles:
+    """Both networks with weights by the rule, as files.
+
+    :param snapshots: network -> folder with the snapshot of epoch 18, and of epoch 9 an empty file.
+    :param exported: network -> what `pose3d export` made of it.
+    :param said: network -> what the command printed.
+    """
+
+    snapshots: dict[str, Path]
+    exported: dict[str, Path]
+    said: dict[str, str]
+
+
+def write_files(folder: Path) -> PaperFiles:
+    """Write the snapshots, and export them by the command."""
+    from pose3d_ros.cli import main
+
+    torch = needed_torch()
+    files = PaperFiles({}, {}, {})
+    for name in ('rootnet', 'posenet'):
+        snapshots, out = folder / name, folder / f'{name}.onnx'
+        snapshots.mkdir()
+        tensors = {f'module.{key}': value for key, value in rule_weights(name).items()}
+        content = {'epoch': 18, 'network': tensors, 'optimizer': {}}
+        torch.save(content, snapshots / 'snapshot_18.pth.tar')
+        (snapshots / 'snapshot_9.pth.tar').touch()
+        command = ['export', name, '--weights', str(snapshots), '--out', str(out)]
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            assert main(command) == 0
+        files.snapshots[name], files.exported[name] = snapshots, out
+        files.said[name] = printed.getvalue()
+    return files

@@ -160,5 +160,6 @@ def _network(path: Path, output: str, options: RuntimeOptions) -> Network:
     except RuntimeError as error:
         if isinstance(error, RuntimeUnavailable):
             raise
-        reason = str(error).strip().split('\n')[-1][:200]
+        # OpenVINO begins with where in its sources it failed, and ends with the summary
+        reason = ' '.join(str(error).split('Summary:')[-1].split())[-300:]
         raise OnnxFileError(f'{path} cannot be run: {reason}') from error
