@@ -12,6 +12,7 @@ NETWORKS = {
     'rootnet': 'RootNet of 3DMPPE: a snapshot_EPOCH.pth.tar, or a folder of them',
     'posenet': 'PoseNet of 3DMPPE: a snapshot_EPOCH.pth.tar, or a folder of them',
 }
+PRECISIONS = ('f32', 'f16')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--out', type=Path, required=True, metavar='FILE.onnx', help='the file to write')
     add(
         '--precision',
-        choices=('f32', 'f16'),
+        choices=PRECISIONS,
         default='f32',
         help='of the weights and most sums; f16 is half as large (default: %(default)s)',
     )

@@ -96,11 +96,12 @@ def rootnet(path: Path, epoch: int | None = None) -> Exportable:
     def compare(written: Path, precision: str) -> list[Difference]:
         (found,) = onnx_files.load_rootnet(written, _EXACT)(_test_crops())
         xy = float(np.abs(found[:, :2] - wanted[:, :2]).max())
-        gamma = float(np.abs(found[:, 2] / wanted[:, 2] - 1).max())
+        # of the largest: on what is no person gamma may be near 0
+        off = np.abs(found[:, 2] - wanted[:, 2]).max() / np.abs(wanted[:, 2]).max()
         pixels, relative = {'f32': (1e-3, 1e-5), 'f16': (0.1, 5e-3)}[precision]
         return [
             Difference('x, y in heatmap px', xy, pixels),
-            Difference('relative depth', gamma, relative),
+            Difference('relative depth', float(off), relative),
         ]
 
     metadata = _metadata('RootNet', network.backbone, file) | {
@@ -156,7 +157,6 @@ def write(network: Exportable, out: Path, precision: str) -> list[Difference]:
         if not all(d.largest <= d.allowed for d in differences):
             listed = '; '.join(map(str, differences))
             raise ExportError(f'{out} was not written, as it differs from PyTorch: {listed}')
-        part.chmod(0o644)
         part.replace(out)
     return differences
 
