@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino as ov
 import pytest
 from real import people, people_image
 
@@ -48,8 +49,11 @@ def test_an_absent_device_is_said_before_the_first_image(stage: str, name: str) 
         TABLES[stage][name](None, RuntimeOptions('NPU'))
 
 
-def test_the_full_model_stays_exact_where_auto_would_choose_bf16() -> None:
-    assert POSENETS['blazepose'](None, RuntimeOptions()).networks[0].precision == 'f32'
+def test_all_default_networks_run_in_bf16_where_the_processor_has_it() -> None:
+    can = 'BF16' in ov.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    for table, name in ((DETECTORS, 'yolox'), (ROOTNETS, 'keypoints'), (POSENETS, 'blazepose')):
+        (network,) = table[name](None, RuntimeOptions()).networks
+        assert network.precision == ('bf16' if can else 'f32')
 
 
 def test_the_default_chain_by_name() -> None:
