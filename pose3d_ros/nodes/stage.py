@@ -101,13 +101,13 @@ class Stage(Node):
             try:
                 self._run(*job)
             except (Unusable, MessageError, CameraError) as reason:
-                self.accounting.count('skipped')
                 self._log(self.get_logger().warning, f'frame skipped: {reason}')
+                self.accounting.count('skipped')
             except Exception:  # the node outlives any frame; what went wrong is said and counted
                 if not rclpy.ok():
                     return
-                self.accounting.count('failed')
                 self._log(self.get_logger().error, f'frame failed:\n{traceback.format_exc()}')
+                self.accounting.count('failed')
 
     def _next_job(self) -> tuple[Frame, Any] | None:
         """Wait for a job, and for room behind us: work on a frame is never begun to be dropped."""
