@@ -1,6 +1,6 @@
 """The pinhole camera with lens distortion: pixels to rays, points to pixels."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -32,7 +32,8 @@ class Camera:
     :param distortion: (d,) coefficients in OpenCV's order for `distortion_model`; none = ().
     :param distortion_model: 'plumb_bob', 'rational_polynomial' or 'equidistant' (fisheye), the
         names of sensor_msgs/distortion_models.
-    :param source: where the intrinsics come from, for logs and files.
+    :param source: where the intrinsics come from, for logs, messages and files.
+    :param calibrated: False = they are a guess: what it scales can be rescaled (`people.py`).
     :raises CameraError: K not finite, focal length not above 0, size not above 0, distortion
         model unknown.
     """
@@ -43,6 +44,7 @@ class Camera:
     distortion: np.ndarray = field(default_factory=lambda: np.zeros(0))
     distortion_model: str = 'plumb_bob'
     source: str = 'calibration'
+    calibrated: bool = True
 
     def __post_init__(self) -> None:
         K = np.asarray(self.K, dtype=np.float64)
@@ -78,10 +80,23 @@ class Camera:
     ) -> 'Camera':
         """Return the ideal camera whose longer image side spans `degrees`."""
         if not 1 <= degrees <= 179:
-            raise CameraError(f'a field of view of {degrees} degrees (1 to 179 do)')
-        f = max(width, height) / 2 / np.tan(np.radians(degrees) / 2)
-        K = np.array([[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1]])
-        return cls(K, width, height, source=source or f'field of view {degrees:g} degrees')
+            raise CameraError(f'a field of view of {degrees:g} degrees (1 to 179 do)')
+        focal_px = max(width, height) / 2 / float(np.tan(np.radians(degrees) / 2))
+        source = source or f'field of view {degrees:g} degrees'
+        return cls.from_focal_length(width, height, focal_px, source)
+
+    @classmethod
+    def from_focal_length(
+        cls, width: int, height: int, focal_px: float, source: str | None = None
+    ) -> 'Camera':
+        """Return the ideal camera of a focal length in pixels, which is taken for a guess.
+
+        Its optical axis meets the middle of the image. 3DMPPE's authors assume 1500 pixels for
+        all cameras that they do not know.
+        """
+        K = np.array([[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1]])
+        source = source or f'assumed focal length {focal_px:g} px'
+        return cls(K, width, height, source=source, calibrated=False)
 
     @classmethod
     def fallback(cls, width: int, height: int) -> 'Camera':
@@ -210,7 +225,7 @@ class Camera:
         K = self.K.copy()
         K[0, 2] -= left
         K[1, 2] -= top
-        return Camera(K, width, height, self.distortion, self.distortion_model, self.source)
+        return replace(self, K=K, width=width, height=height)
 
     def scaled(self, width: int, height: int) -> 'Camera':
         """Return the camera of its image resized to width x height."""
@@ -220,4 +235,4 @@ class Camera:
         K[1, :2] *= scale[1]
         # a resize maps pixel centres: x' + 0.5 = (x + 0.5) * scale
         K[:2, 2] = (self.K[:2, 2] + 0.5) * scale - 0.5
-        return Camera(K, width, height, self.distortion, self.distortion_model, self.source)
+        return replace(self, K=K, width=width, height=height)

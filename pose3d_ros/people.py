@@ -21,6 +21,37 @@ def _floats(values: object, *shape: int) -> np.ndarray:
     return array
 
 
+_MIN_DEPTH_M = 1e-3  # nearer than that nothing lies on a ray that could be told
+
+
+def rescaled_roots(roots: np.ndarray, focal_ratio: float) -> np.ndarray:
+    """Return roots (n, 3) that were found with a guessed focal length, for another one.
+
+    Depth from apparent size is size * focal / pixels: RootNet's gamma * k as well as the apparent
+    length of bones is linear in the focal length. x and y are (pixel - centre) / focal * depth, in
+    which it cancels.
+
+    :param focal_ratio: the other focal length over the guessed one.
+    """
+    return roots * np.array([1.0, 1.0, focal_ratio])
+
+
+def rescaled_joints(joints: np.ndarray, roots: np.ndarray, focal_ratio: float) -> np.ndarray:
+    """Return joints (n, j, 3) as `rescaled_roots` does roots.
+
+    How far a joint lies behind its root is in metres from the start, and does not scale. The joint
+    goes to that depth behind the new root, on the new ray of its pixel.
+
+    :param roots: (n, 3) before rescaling.
+    """
+    x, y, z = np.moveaxis(joints, 2, 0)
+    root_z = roots[:, 2:]
+    new_z = focal_ratio * root_z + (z - root_z)
+    ahead = z > _MIN_DEPTH_M
+    sideways = np.where(ahead, new_z / (focal_ratio * np.where(ahead, z, 1.0)), 1.0)
+    return np.stack([x * sideways, y * sideways, new_z], axis=2)
+
+
 @dataclass(frozen=True)
 class Keypoints:
     """2D keypoints of n people.
@@ -105,6 +136,14 @@ class Persons:
         """Return the same people with their roots, and the keypoints they were found from."""
         return replace(self, roots=roots, root_depth_stddev_m=stddev_m, keypoints=keypoints)
 
+    def rescaled(self, focal_ratio: float) -> 'Persons':
+        """Return the same people, found with a guessed focal length, for another: ratio * it."""
+        return replace(
+            self,
+            roots=rescaled_roots(self.roots, focal_ratio),
+            root_depth_stddev_m=self.root_depth_stddev_m * focal_ratio,
+        )
+
     @classmethod
     def none(cls) -> 'Persons':
         """Return nobody."""
@@ -165,6 +204,18 @@ class Poses:
     def has_joints(self) -> np.ndarray:
         """Return (n,) bool: whose joints are known."""
         return np.isfinite(self.joints).all(axis=(1, 2))
+
+    def rescaled(self, focal_ratio: float) -> 'Poses':
+        """Return the same poses, found with a guessed focal length, for another: ratio * it.
+
+        Every joint stays at its pixel.
+        """
+        return replace(
+            self,
+            joints=rescaled_joints(self.joints, self.roots, focal_ratio),
+            roots=rescaled_roots(self.roots, focal_ratio),
+            root_depth_stddev_m=self.root_depth_stddev_m * focal_ratio,
+        )
 
     @classmethod
     def none(cls, skeleton: Skeleton) -> 'Poses':

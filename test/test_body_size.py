@@ -52,6 +52,23 @@ def test_principal_point_and_image_moved_together_change_nothing() -> None:
     np.testing.assert_allclose(root_depths(*seen(camera, joints), camera, BODY), expected)
 
 
+@pytest.mark.parametrize('focal_px', [700.0, 3000])
+def test_roots_of_an_assumed_focal_length_rescale(focal_px: float) -> None:
+    """On real keypoints; to the fineness of the table of depths."""
+    height, width = people_image().shape[:2]
+    rootnet = KeypointRootNet(rtmpose())
+
+    def run(camera: Camera) -> Persons:
+        return rootnet(people_image(), people(), camera, BODY)
+
+    assumed = run(Camera.from_focal_length(width, height, 1500))
+    direct = run(Camera.from_focal_length(width, height, focal_px))
+    rescaled = assumed.rescaled(focal_px / 1500)
+    np.testing.assert_allclose(rescaled.roots, direct.roots, rtol=1e-3)
+    np.testing.assert_allclose(rescaled.root_depth_stddev_m, direct.root_depth_stddev_m, rtol=1e-2)
+    np.testing.assert_allclose(assumed.roots[:, :2], direct.roots[:, :2], rtol=1e-3)
+
+
 @pytest.mark.parametrize('factor', [0.5, 0.8, 1.7, 3])
 def test_a_wrong_focal_length_scales_every_depth(factor: float) -> None:
     persons, found = seen(CAMERA, standing((0.5, 0, 4), (-2, 0.3, 12)))

@@ -292,3 +292,24 @@ def test_k_of_another_shape(shape: tuple[int, ...]) -> None:
 def test_an_unknown_model_of_no_distortion_is_none() -> None:
     """Drivers of perfect cameras leave the model empty."""
     assert not Camera(K, WIDTH, HEIGHT, np.zeros(5), '').distortion.size
+
+
+def test_a_guessed_camera_looks_along_the_middle_and_says_what_it_is() -> None:
+    camera = Camera.from_focal_length(641, 480, 1500)
+    np.testing.assert_array_equal(camera.K, [[1500, 0, 320], [0, 1500, 239.5], [0, 0, 1]])
+    assert (camera.source, camera.calibrated) == ('assumed focal length 1500 px', False)
+    by_angle = Camera.from_field_of_view(640, 480, 2 * np.degrees(np.arctan(320 / 1500)))
+    np.testing.assert_allclose(by_angle.K, Camera.from_focal_length(640, 480, 1500).K)
+    for guess in (by_angle, Camera.fallback(640, 480), camera.cropped(9, 9, 99, 99)):
+        assert not guess.calibrated
+        assert not guess.scaled(320, 240).calibrated
+    calibrated = camera_of('barrel')
+    smaller = calibrated.cropped(5, 5, 50, 50).scaled(10, 10)
+    assert calibrated.calibrated and smaller.calibrated
+    assert smaller.distortion_model == 'plumb_bob' and smaller.distortion.size == 5
+
+
+@pytest.mark.parametrize('focal_px', [0, -1500, float('nan'), float('inf')])
+def test_no_camera_has_such_a_focal_length(focal_px: float) -> None:
+    with pytest.raises(CameraError):
+        Camera.from_focal_length(640, 480, focal_px)

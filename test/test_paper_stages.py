@@ -120,6 +120,36 @@ def test_roots_lie_on_the_rays_of_their_pixels_through_the_lens() -> None:
     assert np.abs(straight - found).max() > 0.01
 
 
+@pytest.mark.parametrize('focal_px', [400.0, 1100, 4000])
+def test_results_of_an_assumed_focal_length_rescale_exactly(focal_px: float) -> None:
+    """gamma does not know the camera and k is linear in f; PoseNet's depths do not know it."""
+
+    class Varied(nn.Module):
+        """Says something else of every crop, whatever the camera."""
+
+        def __init__(self, shape: tuple[int, ...], low: float, high: float) -> None:
+            super().__init__()
+            self._shape, self._limits = shape, (low, high)
+
+        def forward(self, images: Any) -> Any:
+            shape = len(images), *self._shape
+            return torch.linspace(*self._limits, math.prod(shape)).reshape(shape)
+
+    def run(camera: Camera) -> tuple[Persons, Any]:
+        persons = rooted(Varied((3,), 0.5, 2), camera)
+        return persons, posed(Varied((18, 3), 8, 56), persons, camera)
+
+    assumed = run(Camera.from_focal_length(WIDTH, HEIGHT, 1500))
+    persons, poses = run(Camera.from_focal_length(WIDTH, HEIGHT, focal_px))
+    assert np.ptp(persons.roots[VALID, 2]) > 0.5
+    ratio = focal_px / 1500
+    np.testing.assert_allclose(assumed[0].rescaled(ratio).roots, persons.roots, rtol=1e-5)
+    np.testing.assert_allclose(assumed[0].roots[:, :2], persons.roots[:, :2], rtol=1e-5)
+    np.testing.assert_allclose(
+        assumed[1].rescaled(ratio).joints, poses.joints, rtol=1e-4, atol=1e-5
+    )
+
+
 def test_rootnet_keeps_everything_else_of_the_people() -> None:
     persons = people()
     keypoints = Keypoints(HALPE26, np.ones((10, 26, 2)), np.ones((10, 26)))

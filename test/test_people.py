@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pose3d_ros.camera import Camera
 from pose3d_ros.people import Keypoints, Persons, Poses
 from pose3d_ros.skeletons import BLAZEPOSE, HALPE26
 
@@ -165,3 +166,54 @@ def test_poses_are_picked_and_those_without_joints_are_known() -> None:
     kept = poses[poses.has_joints]
     assert kept.ids == ('a', 'c') and kept.scores.tolist() == [0.9, 0.7] and len(kept) == 2
     assert len(Poses.none(BLAZEPOSE)[slice(None)]) == 0
+
+
+# Another focal length than the one that was guessed.
+
+GUESS, TRUE = Camera.from_focal_length(640, 480, 1500), Camera.from_focal_length(640, 480, 900)
+RATIO = 900 / 1500
+
+
+def poses_of(joints: np.ndarray, roots: np.ndarray) -> Poses:
+    n, j = joints.shape[:2]
+    stddev_m = np.full(n, 0.5)
+    return Poses(BLAZEPOSE, joints, np.ones((n, j)), roots, stddev_m, np.ones(n), ('',) * n)
+
+
+def test_roots_come_nearer_by_the_ratio_and_stay_at_their_pixels() -> None:
+    persons = dataclasses.replace(
+        persons_of(3), roots=np.array([[1, -2, 5], [0, 0, 9], [np.nan] * 3])
+    )
+    found = persons.rescaled(RATIO)
+    np.testing.assert_allclose(found.roots[:2], [[1, -2, 3], [0, 0, 5.4]])
+    assert found.has_root.tolist() == [True, True, False]
+    np.testing.assert_allclose(
+        TRUE.project(found.roots[:2]), GUESS.project(persons.roots[:2]), rtol=1e-12
+    )
+    np.testing.assert_allclose(found.root_depth_stddev_m, RATIO * persons.root_depth_stddev_m)
+    assert found.keypoints is persons.keypoints and found.ids == persons.ids
+
+
+def test_joints_stay_at_their_pixels_and_as_far_behind_the_root_as_they_were() -> None:
+    rng = np.random.default_rng(0)
+    roots = np.array([[1.0, -0.5, 6], [-2, 1, 4]])
+    poses = poses_of(roots[:, None] + rng.uniform(-0.9, 0.9, (2, 33, 3)), roots)
+    found = poses.rescaled(RATIO)
+    np.testing.assert_allclose(found.roots, [[1, -0.5, 3.6], [-2, 1, 2.4]])
+    np.testing.assert_allclose(
+        found.joints[..., 2] - found.roots[:, None, 2], poses.joints[..., 2] - roots[:, None, 2]
+    )
+    np.testing.assert_allclose(
+        TRUE.project(found.joints), GUESS.project(poses.joints), rtol=1e-9, atol=1e-9
+    )
+    np.testing.assert_allclose(found.root_depth_stddev_m, 0.3)
+    np.testing.assert_allclose(found.rescaled(1 / RATIO).joints, poses.joints, rtol=1e-9)
+
+
+def test_rescaling_outlives_joints_that_are_unknown_or_beside_the_camera() -> None:
+    joints = np.full((1, 33, 3), 0.5)
+    joints[0, 0], joints[0, 1], joints[0, 2] = np.nan, (1, 1, 0), (1, 1, -0.2)
+    found = poses_of(joints, np.array([[0.5, 0.5, 0.5]])).rescaled(RATIO)
+    assert np.isnan(found.joints[0, 0]).all() and np.isfinite(found.joints[0, 1:]).all()
+    assert np.abs(found.joints[0, 1:]).max() < 2
+    assert len(Poses.none(BLAZEPOSE).rescaled(RATIO)) == len(Persons.none().rescaled(RATIO)) == 0
