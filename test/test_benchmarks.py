@@ -11,7 +11,15 @@ import pytest
 
 from pose3d_ros import stages, weights
 from pose3d_ros.benchmarks import accuracy, accuracy_tables, detector, ground_truth, report
-from pose3d_ros.benchmarks.accuracy_tables import PLACED, ROOTNET, Estimate, K, Setup
+from pose3d_ros.benchmarks.accuracy_tables import (
+    PLACED,
+    RESCALED,
+    ROOTNET,
+    TRUE_FOCAL,
+    Estimate,
+    K,
+    Setup,
+)
 from pose3d_ros.benchmarks.ground_truth import LIMBS, GroundTruth, Observations
 from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.camera import Camera
@@ -232,7 +240,7 @@ def test_accuracy_on_one_frame(first_frames: tuple[Clip, GroundTruth]) -> None:
     measured = accuracy.measure(clip, truth, [accuracy.Stack(['blazepose'], 'f32')])
     by_setup = {s: accuracy_tables.scores(e, measured.truth) for s, e in measured.estimates.items()}
     assert {s.method for s in by_setup} == {PLACED, 'least squares only', ROOTNET, K}
-    assert len({s.camera for s in by_setup}) == 4
+    assert len({s.camera for s in by_setup}) == 9
     s = by_setup[Setup('blazepose', 'f32')]
     assert np.isfinite(s.mrpe).all()
     assert s.mpjpe.mean() < 150
@@ -240,8 +248,12 @@ def test_accuracy_on_one_frame(first_frames: tuple[Clip, GroundTruth]) -> None:
     # a camera taken for one of half the focal length halves the depth
     wide = by_setup[Setup('blazepose', 'f32', PLACED, 'field of view 70 degrees')]
     assert wide.depth_percent.mean() < s.depth_percent.mean() - 10
+    # and rescaled, what was found with it is as good as with the true one
+    true = by_setup[Setup('blazepose', 'f32', PLACED, TRUE_FOCAL)]
+    mended = by_setup[Setup('blazepose', 'f32', PLACED, 'field of view 70 degrees' + RESCALED)]
+    np.testing.assert_allclose(mended.depth_percent, true.depth_percent, atol=1)
     titles = [table.title for table in accuracy_tables.tables(measured, truth)]
-    assert len(titles) == 5  # there is no bf16 to compare with
+    assert len(titles) == 6  # there is no bf16 to compare with
     assert measured.ran_in == {Setup('blazepose', 'f32'): 'f32'}
 
 

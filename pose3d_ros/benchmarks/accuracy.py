@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,9 @@ from pose3d_ros.benchmarks.accuracy_tables import (
     CALIBRATED,
     FITTED,
     PLACED,
+    RESCALED,
     ROOTNET,
+    TRUE_FOCAL,
     Estimate,
     K,
     Measurement,
@@ -38,6 +41,7 @@ _MIN_IOU = 0.3  # of a detection with the ground truth's box, to be the subject
 _PERSON_SIDE_M = 2.0  # 3DMPPE: the square box of a person is taken for 2 m x 2 m
 _BOX_PADDING = 1.25
 _FIELDS_OF_VIEW_DEG = (50.0, 70.0)
+_FOCAL_PX = 1500.0  # that 3DMPPE's authors assume
 _ASSUMED = 'none (fallback)'
 
 
@@ -114,10 +118,14 @@ def measure(clip: Clip, truth: GroundTruth, stacks: Sequence[Stack]) -> Measurem
     with tqdm(total=count, desc='accuracy', unit='view', disable=None) as bar:
         for index, view in enumerate(clip.cameras):
             width, height = view.camera.width, view.camera.height
-            cameras = {CALIBRATED: view.camera, _ASSUMED: Camera.fallback(width, height)}
-            for degrees in _FIELDS_OF_VIEW_DEG:
-                guess = Camera.from_field_of_view(width, height, degrees)
-                cameras[guess.source] = guess
+            guesses = {guess.source: guess for guess in _guesses(width, height)}
+            true_focal = Camera.from_focal_length(width, height, view.camera.focal_px)
+            cameras = {
+                CALIBRATED: view.camera,
+                TRUE_FOCAL: true_focal,
+                _ASSUMED: Camera.fallback(width, height),
+                **guesses,
+            }
             for frame, image in enumerate(clip.frames(index)):
                 if frame % VIEW_STEP:
                     continue
@@ -125,12 +133,32 @@ def measure(clip: Clip, truth: GroundTruth, stacks: Sequence[Stack]) -> Measurem
                 box = box_around(view.camera.project(joints[-1]))
                 views.append({})
                 for stack in stacks:
-                    views[-1] |= stack(image, cameras, box)
+                    found = stack(image, cameras, box)
+                    views[-1] |= found | _rescaled(found, guesses, true_focal.focal_px)
                 bar.update()
     ran_in: dict[Setup, str] = {}
     for stack in stacks:
         ran_in |= stack.ran_in()
     return Measurement(np.stack(joints), _by_setup(views), ran_in)
+
+
+def _guesses(width: int, height: int) -> list[Camera]:
+    """Return what may be assumed of an unknown camera."""
+    by_angle = [Camera.from_field_of_view(width, height, d) for d in _FIELDS_OF_VIEW_DEG]
+    return [*by_angle, Camera.from_focal_length(width, height, _FOCAL_PX)]
+
+
+def _rescaled(
+    found: Mapping[Setup, Estimate], guesses: Mapping[str, Camera], focal_px: float
+) -> dict[Setup, Estimate]:
+    """Return the estimates that guesses gave, for the focal length that is true."""
+    return {
+        replace(setup, camera=setup.camera + RESCALED): estimate.rescaled(
+            focal_px / guesses[setup.camera].focal_px
+        )
+        for setup, estimate in found.items()
+        if setup.camera in guesses
+    }
 
 
 def box_around(points: np.ndarray) -> np.ndarray:

@@ -9,9 +9,12 @@ from pose3d_ros.benchmarks.ground_truth import HIPS, GroundTruth
 from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.evaluation import mpjpe, pa_mpjpe, root_errors
 from pose3d_ros.models.placement import LIMB_JOINTS
+from pose3d_ros.people import rescaled_joints, rescaled_roots
 
 #: Which intrinsics: of the calibration, or of a field of view.
 CALIBRATED = 'calibration'
+#: The true focal length in an ideal camera, and what results of a guess are called once rescaled.
+TRUE_FOCAL, RESCALED = 'true focal length, else ideal', ', rescaled'
 #: How the root is found: least squares fused with the rootnet (what the posenets do), each of the
 #: two alone, and 3DMPPE's k.
 PLACED, FITTED, ROOTNET, K = 'placed', 'least squares only', 'rootnet only', 'k only'
@@ -50,6 +53,14 @@ class Estimate:
     def of_roots(cls, roots: np.ndarray, stddev_m: np.ndarray) -> 'Estimate':
         """Return roots without joints."""
         return cls(np.full((len(roots), len(LIMB_JOINTS), 3), np.nan), roots, stddev_m)
+
+    def rescaled(self, focal_ratio: float) -> 'Estimate':
+        """Return what was found with a guessed focal length, for another: ratio * it."""
+        return Estimate(
+            rescaled_joints(self.joints, self.roots, focal_ratio),
+            rescaled_roots(self.roots, focal_ratio),
+            self.stddev_m * focal_ratio,
+        )
 
     @classmethod
     def joined(cls, parts: Sequence['Estimate']) -> 'Estimate':
@@ -148,6 +159,7 @@ def tables(measured: Measurement, truth: GroundTruth) -> list[Table]:
         _methods_table(by_setup),
         _stddev_table(by_setup),
         _cameras_table(by_setup),
+        _rescaling_table(measured.estimates),
         *_bf16_table(by_setup),
     ]
 
@@ -248,6 +260,29 @@ def _cameras_table(by_setup: Mapping[Setup, Scores]) -> Table:
         'The longer side of these cameras spans 59.5 degrees: the fallback is nearly right here, '
         'by luck.',
     )
+
+
+def _rescaling_table(estimates: Mapping[Setup, Estimate]) -> Table:
+    rows: list[tuple[str | float, ...]] = []
+    for setup, one in estimates.items():
+        if setup.method not in (PLACED, ROOTNET) or not setup.camera.endswith(RESCALED):
+            continue
+        other = estimates[replace(setup, camera=TRUE_FOCAL)]
+        depth = 100 * np.abs(one.roots[:, 2] / other.roots[:, 2] - 1)
+        sideways = 1000 * np.linalg.norm(one.roots[:, :2] - other.roots[:, :2], axis=1)
+        relative = one.joints - one.roots[:, None] - (other.joints - other.roots[:, None])
+        joints = 1000 * np.linalg.norm(relative, axis=2).mean(axis=1)
+        means = _mean(depth), float(np.nanmax(depth)), _mean(sideways), _mean(joints)
+        rows.append((setup.camera.removesuffix(RESCALED), setup.model or '-', *means))
+    return Table(
+        'What rescaling to the true focal length leaves, against a run with it: f32',
+        (
+            ('guess', ''), ('posenet', ''), ('depth %', '.2f'), ('worst %', '.2f'),
+            ('x, y mm', '.1f'), ('joints around the root mm', '.1f'),
+        ),
+        rows,
+        "'-' is the rootnet alone. Differences of two results, not errors against the truth.",
+    )  # fmt: skip
 
 
 def _bf16_table(by_setup: Mapping[Setup, Scores]) -> list[Table]:
