@@ -87,6 +87,18 @@ ARGUMENTS = [
         description="precision of the networks; '' = as params_file says",
     ),
     DeclareLaunchArgument(
+        'field_of_view_deg',
+        default_value='',
+        description='angle that the longer image side spans, of a camera without calibration: '
+        "camera_info is not used then; '' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'assumed_focal_px',
+        default_value='',
+        description='focal length in pixels that is assumed for an unknown camera (1500): '
+        "camera_info is not used then; '' = as params_file says",
+    ),
+    DeclareLaunchArgument(
         'image_transport',
         default_value='',
         choices=['', 'raw', 'compressed'],
@@ -179,13 +191,19 @@ def beside(image: str) -> str:
     return f'{namespace}{slash}camera_info'
 
 
-def overrides_of(values: dict[str, str]) -> dict[str, dict[str, str | bool]]:
-    """Return the parameters of each stage that arguments set."""
+def overrides_of(values: dict[str, str]) -> dict[str, dict[str, str | bool | float]]:
+    """Return the parameters of each stage that arguments set.
+
+    :raises ValueError: what has to be a number is none.
+    """
     common = {name: values[name] for name in ('device', 'precision', 'image_transport')}
-    overrides: dict[str, dict[str, str | bool]] = {
+    overrides: dict[str, dict[str, str | bool | float]] = {
         stage: {k: v for k, v in {'model': values[stage], **common}.items() if v}
         for stage in STAGES
     }
+    for name in ('field_of_view_deg', 'assumed_focal_px'):
+        if values[name]:
+            overrides['rootnet'][name] = overrides['posenet'][name] = number(name, values[name])
     if values['overlay']:
         overrides['posenet']['overlay'] = values['overlay'] == 'true'
     if values['use_sim_time'] == 'true':
@@ -194,7 +212,18 @@ def overrides_of(values: dict[str, str]) -> dict[str, dict[str, str | bool]]:
     return overrides
 
 
-def write_parameters(parameters: dict[str, dict[str, str | bool]]) -> Path:
+def number(name: str, text: str) -> float:
+    """Return the number that an argument holds.
+
+    :raises ValueError: it holds none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f'{name} is not a number: {text}') from None
+
+
+def write_parameters(parameters: dict[str, dict[str, str | bool | float]]) -> Path:
     """Write parameters node by node to a temporary file.
 
     Given to `pipeline` as a whole, they would be less specific than those of params_file, and so

@@ -93,6 +93,7 @@ class Stages:
     rootnet: RootNet
     posenet: PoseNet
     options: DetectorOptions
+    body: BodySize
 
     @property
     def precisions(self) -> dict[str, list[str]]:
@@ -110,7 +111,7 @@ class Stages:
         # the tracker gets what the file will hold, so that it can be fed again from the file
         persons = results.as_written(self.detector(image, self.options))
         persons = tracker.update(persons, time_s)
-        persons = self.rootnet(image, persons, camera, BodySize())
+        persons = self.rootnet(image, persons, camera, self.body)
         return persons, self.posenet(image, persons, camera)
 
 

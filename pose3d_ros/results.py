@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pose3d_ros.people import Persons, Poses
+from pose3d_ros.camera import Camera
+from pose3d_ros.people import Keypoints, Persons, Poses
 from pose3d_ros.skeletons import SKELETONS, Skeleton
 
 RUN_FILE = 'run.json'
@@ -68,7 +69,7 @@ class FrameResult:
 
     @classmethod
     def from_json(cls, line: str, skeleton: Skeleton) -> 'FrameResult':
-        """Return what a line holds, without 2D keypoints.
+        """Return what a line holds.
 
         :raises ValueError, KeyError, TypeError: it is not such a line.
         """
@@ -81,10 +82,22 @@ class FrameResult:
             return values.reshape(len(people), *shape)
 
         roots, stddev_m = column('root', 3), column('root_depth_stddev_m')
-        persons = Persons(column('box', 4), column('score'), ids, roots, stddev_m)
+        keypoints = _keypoints(people)
+        persons = Persons(column('box', 4), column('score'), ids, roots, stddev_m, keypoints)
         joints, scores = column('joints', len(skeleton), 3), column('joint_scores', len(skeleton))
         poses = Poses(skeleton, joints, scores, roots, stddev_m, persons.scores, ids)
         return cls(int(data['index']), float(data['time_s']), persons, poses)
+
+
+def _keypoints(people: list[dict[str, Any]]) -> Keypoints | None:
+    """Return the keypoints of the people of a line; None where it has none."""
+    seen = [person['keypoints'] for person in people if 'keypoints' in person]
+    if not seen:
+        return None
+    skeleton = SKELETONS[seen[0]['skeleton']]
+    k = len(skeleton)
+    xy = np.array([one['xy'] for one in seen], dtype=np.float64).reshape(-1, k, 2)
+    return Keypoints(skeleton, xy, np.array([one['scores'] for one in seen], dtype=np.float64))
 
 
 def as_written(persons: Persons) -> Persons:
@@ -133,6 +146,17 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     part = path.with_name(f'.{path.name}.part')
     part.write_text(json.dumps(data, indent=2, allow_nan=False) + '\n', encoding='utf-8')
     part.replace(path)
+
+
+def camera_record(camera: Camera) -> dict[str, Any]:
+    """Return the intrinsics as run.json has them."""
+    return {
+        'width': camera.width,
+        'height': camera.height,
+        'K': camera.K.tolist(),
+        'distortion': camera.distortion.tolist(),
+        'distortion_model': camera.distortion_model,
+    }
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -194,6 +194,8 @@ def need_extra(what: str, *packages: str) -> None:
 
 DETECTORS: dict[str, Load[Detector]] = {'yolox': _yolox}
 ROOTNETS: dict[str, Load[RootNet]] = {'keypoints': _keypoints, '3dmppe': _rootnet_3dmppe}
+#: The rootnets that take people's stature as it is given; the others have learned it.
+ROOTNETS_OF_STATURE = ('keypoints',)
 POSENETS: dict[str, Load[PoseNet]] = {
     'blazepose': _blazepose('full'),
     'blazepose_heavy': _blazepose('heavy'),

@@ -23,6 +23,8 @@ SOURCE = share_file('launch/pipeline.launch.py')
 TEXT = SOURCE.read_text()
 #: Arguments whose value is a parameter of the nodes.
 PARAMETERS = ('device', 'precision', 'image_transport', 'overlay')
+#: Those of them that only the stages with a camera have.
+CAMERA = ('field_of_view_deg', 'assumed_focal_px')
 
 
 def declared() -> dict[str, dict[str, Any]]:
@@ -42,7 +44,8 @@ def declared() -> dict[str, dict[str, Any]]:
 def function(name: str) -> Any:
     """Return a function of the launch file that needs nothing of `launch`."""
     tree = ast.parse(TEXT)
-    tree.body = [node for node in tree.body if getattr(node, 'name', '') == name]
+    # `number` is called by others
+    tree.body = [node for node in tree.body if getattr(node, 'name', '') in (name, 'number')]
     scope: dict[str, Any] = {'STAGES': STAGES, 'Path': Path, 'tempfile': tempfile, 'yaml': yaml}
     exec(compile(tree, SOURCE, 'exec'), scope)
     return scope[name]
@@ -55,7 +58,7 @@ def arguments(**given: str) -> dict[str, str]:
 
 def test_the_arguments_are_those_that_the_readme_and_users_know() -> None:
     assert set(declared()) == {
-        *('image', 'camera_info', 'namespace', 'composed', *STAGES, *PARAMETERS),
+        *('image', 'camera_info', 'namespace', 'composed', *STAGES, *PARAMETERS, *CAMERA),
         *('params_file', 'use_sim_time', 'log_level', 'rviz', 'rviz_frame'),
     }
 
@@ -86,7 +89,7 @@ def parameter_table(stage: str) -> dict[str, Any]:
     return {parameter.name: parameter for parameter in (*shared, *own)}
 
 
-@pytest.mark.parametrize('name', PARAMETERS)
+@pytest.mark.parametrize('name', (*PARAMETERS, *CAMERA))
 def test_the_choices_are_those_of_the_parameter(name: str) -> None:
     parameter = parameter_table('posenet')[name]
     expected = ('true', 'false') if parameter.default is True else parameter.choices
@@ -124,6 +127,16 @@ def test_arguments_become_parameters_of_the_nodes_that_have_them() -> None:
         'rootnet': {'device': 'GPU'},
         'posenet': {'device': 'GPU', 'model': 'blazepose_lite', 'overlay': False},
     }
+    values = arguments(field_of_view_deg='70')
+    with_camera = {'field_of_view_deg': 70.0}  # a double: an integer would be refused by the nodes
+    assert function('overrides_of')(values) == {
+        'detector': {}, 'rootnet': with_camera, 'posenet': with_camera
+    }  # fmt: skip
+    assert function('overrides_of')(arguments(assumed_focal_px='1500'))['rootnet'] == {
+        'assumed_focal_px': 1500.0
+    }
+    with pytest.raises(ValueError, match='assumed_focal_px is not a number: wide'):
+        function('overrides_of')(arguments(assumed_focal_px='wide'))
     values = arguments(use_sim_time='true')
     assert function('overrides_of')(values) == {stage: {'use_sim_time': True} for stage in STAGES}
 

@@ -25,6 +25,7 @@ from pose3d_ros.people import Keypoints, Persons, Poses
 from pose3d_ros.skeletons import BLAZEPOSE, HALPE26, Skeleton
 
 HEADER = Header(frame_id='camera')
+CAMERA = Camera.from_field_of_view(640, 480, 60)
 
 
 @pytest.fixture
@@ -168,6 +169,20 @@ def test_persons_round_trip() -> None:
     assert np.allclose(back.root_depth_stddev_m, persons.root_depth_stddev_m)
 
 
+def test_messages_say_which_camera_their_metres_rest_on() -> None:
+    info = camera_to_info(Camera(np.diag([800.0, 450, 1]), 64, 48), HEADER)
+    camera = camera_from_info(info, rectified=False)
+    for message in (
+        persons_to_message(Persons.none(), HEADER, camera),
+        poses_to_message(Poses.none(BLAZEPOSE), HEADER, camera),
+    ):
+        assert (message.intrinsics, message.focal_length_px) == ('camera_info', 600.0)
+    rectified = camera_from_info(info, rectified=True)
+    assert rectified.source == 'camera_info' and rectified.calibrated
+    detections = persons_to_message(Persons.none(), HEADER)
+    assert (detections.intrinsics, detections.focal_length_px) == ('', 0.0)
+
+
 def test_broken_persons_are_left_out_and_broken_keypoints_refused() -> None:
     persons = Persons(np.array([[0.0, 0, 5, 5]] * 4), np.ones(4), ('1', '2', '3', '4'))
     message = persons_to_message(persons, HEADER)
@@ -202,7 +217,7 @@ def test_poses_round_trip_also_of_a_joint_set_that_is_not_ours() -> None:
             skeleton, rng.normal(size=(2, j, 3)), rng.uniform(size=(2, j)),
             rng.normal(size=(2, 3)), np.array([0.2, 0.0]), np.array([0.8, 0.7]), ('1', ''),
         )  # fmt: skip
-        back = poses_from_message(poses_to_message(poses, HEADER))
+        back = poses_from_message(poses_to_message(poses, HEADER, CAMERA))
         assert back.skeleton == skeleton and back.ids == poses.ids
         assert np.array_equal(back.joints, poses.joints)  # float64 all the way
         assert np.allclose(back.joint_scores, poses.joint_scores)
@@ -211,7 +226,7 @@ def test_poses_round_trip_also_of_a_joint_set_that_is_not_ours() -> None:
 
 def test_nobody_round_trips() -> None:
     assert len(persons_from_message(persons_to_message(Persons.none(), HEADER))) == 0
-    message = poses_to_message(Poses.none(BLAZEPOSE), HEADER)
+    message = poses_to_message(Poses.none(BLAZEPOSE), HEADER, CAMERA)
     assert message.joint_names and len(poses_from_message(message)) == 0
 
 

@@ -82,6 +82,7 @@ class Fakes:
     def __init__(self) -> None:
         self.images: list[int] = []
         self.boxes: list[np.ndarray] = []
+        self.bodies: list[BodySize] = []
         self.at_image: Callable[[int], None] = lambda k: None
 
     def detect(self, image: np.ndarray, options: DetectorOptions) -> Persons:
@@ -94,6 +95,7 @@ class Fakes:
     def root(self, image: np.ndarray, persons: Persons, camera: Camera, body: BodySize) -> Persons:
         n = len(persons)
         self.boxes.append(persons.boxes)
+        self.bodies.append(body)
         xy = np.tile(persons.boxes[:, None, :2], (1, 26, 1))
         roots = camera.back_project(persons.boxes[:, :2], np.full(n, 3.0))
         keypoints = Keypoints(HALPE26, xy, np.full((n, 26), 0.5))
@@ -516,6 +518,14 @@ def test_nobody_there_is_a_result(
     assert not (tmp_path / 'out' / 'scene.png').exists()
 
 
+def test_the_stature_reaches_the_rootnet(film: Path, tmp_path: Path, fakes: Fakes) -> None:
+    out = tmp_path / 'out'
+    assert run(film, '--out', out, '--limit', 1, '--person-height', 1.25) == 0
+    assert record(out)['settings']['person_height'] == 1.25
+    assert run(film, '--out', tmp_path / 'default', '--limit', 1) == 0
+    assert [body.height_m for body in fakes.bodies] == [1.25, 1.7]
+
+
 # Bad input
 
 
@@ -558,14 +568,15 @@ def test_a_camera_of_another_shape_is_refused_and_of_the_same_is_resized(
     source, yaml = open_source(str(film)), tmp_path / 'camera.yaml'
     full = Camera.from_field_of_view(8 * WIDTH, 8 * HEIGHT, 70)
     full.to_yaml(yaml)
-    camera = command.camera_for(source, yaml, None)
+    camera = command.camera_for(source, yaml)
     np.testing.assert_allclose(camera.K, full.scaled(WIDTH, HEIGHT).K)
     assert camera.source.endswith('resized from 1280 x 960')
     for width, height in ((HEIGHT, WIDTH), (8 * WIDTH, 8 * HEIGHT + 40), (1280, 720)):
         Camera.from_field_of_view(width, height, 70).to_yaml(yaml)
         with pytest.raises(CameraError, match=f'{width} x {height} pixels.*160 x 120'):
-            command.camera_for(source, yaml, None)
-    assert command.camera_for(source, None, None).source.startswith('assumed')
+            command.camera_for(source, yaml)
+    assert command.camera_for(source, None).source.startswith('assumed field')
+    assert not command.camera_for(source, None).calibrated and camera.calibrated
 
 
 @pytest.mark.parametrize(
@@ -578,6 +589,9 @@ def test_a_camera_of_another_shape_is_refused_and_of_the_same_is_resized(
         (['--score-threshold', 'nan'], 'nan is not'),
         (['--field-of-view', '180'], '180 is not 1 to 179'),
         (['--field-of-view', '60', '--camera', 'x.yaml'], 'not allowed with'),
+        (['--assumed-focal-px', '0'], '0 is not 1 to'),
+        (['--field-of-view', '60', '--assumed-focal-px', '1500'], 'not allowed with'),
+        (['--person-height', '17'], '17 is not 0.3 to 2.5'),
         (['--detector', 'none'], 'invalid choice'),
     ],
 )
@@ -666,6 +680,8 @@ def test_own_weights_that_are_absent_or_of_no_use_are_refused(
 ) -> None:
     absent = tmp_path / 'snapshot_18.pth.tar'
     out = ('--out', tmp_path / 'out', '--rootnet', '3dmppe')
+    said = refused(capsys, film, *out, '--person-height', 1.2)
+    assert '--person-height is for --rootnet keypoints: 3dmppe has learned' in said
     assert f'{absent}: No such file' in refused(capsys, film, *out, '--rootnet-weights', absent)
     assert '--rootnet-weights' in refused(capsys, film, *out)
 

@@ -8,6 +8,7 @@ import sys
 COMMANDS = {
     'fetch': 'get the weight files and clips that the package uses',
     'video': 'people of a video, image folder or webcam as JSON and pictures',
+    'rescale': 'correct the distances of `pose3d video` when the focal length is known at last',
     'demo': 'run the whole graph on a clip and leave a bag, a video and pictures',
     'export': 'write a network of PyTorch as an ONNX file',
     'benchmark': 'measure accuracy and speed',

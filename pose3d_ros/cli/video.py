@@ -21,6 +21,7 @@ import openvino as ov
 
 from pose3d_ros import __version__, results, stages, weights
 from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.models.yolox import DetectorOptions
 from pose3d_ros.offline import Job, Stages, Summary, analyse
@@ -57,7 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_number(float, 1, 179),
         metavar='DEG',
         help='of the longer image side, where the camera is not calibrated; a guess that is '
-        'wrong scales every distance (without either: 60 degrees are assumed)',
+        'wrong scales every distance (without any of these: 60 degrees are assumed)',
+    )
+    camera.add_argument(
+        '--assumed-focal-px',
+        type=_number(float, 1, 1e6),
+        metavar='PX',
+        help='focal length in pixels, where the camera is unknown (1500 by the authors of '
+        '3DMPPE); `pose3d rescale` corrects the results when it is known',
     )
     _add_models(parser)
     add(
@@ -106,6 +114,13 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
             metavar='FILE',
             help=f'for {stage} 3dmppe: a snapshot_EPOCH.pth.tar, or an .onnx file of pose3d export',
         )
+    add(
+        '--person-height',
+        type=_number(float, 0.3, 2.5),
+        metavar='M',
+        help='mean stature of the people, metres, for rootnet keypoints '
+        f'(default: {BodySize().height_m:g})',
+    )
     add('--flip-test', action='store_true', help='for posenet 3dmppe: crops and mirror images')
     add('--weights', type=Path, metavar='DIR', help='folder of the weights (default: the cache)')
     add('--device', default='CPU', help='where the networks run (default: %(default)s)')
@@ -165,7 +180,10 @@ def _interrupts() -> Iterator[threading.Event]:
 
 def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
     source = open_source(arguments.input, arguments.fps)
-    camera = camera_for(source, arguments.camera, arguments.field_of_view)
+    camera = camera_for(
+        source, arguments.camera, arguments.field_of_view, arguments.assumed_focal_px
+    )
+    _refuse_stature(arguments)
     settings = _settings(arguments, source, camera)
     print(f'{source.name}: {source.width} x {source.height} pixels, camera: {camera.source}')
     folder = Path(arguments.out)
@@ -199,16 +217,32 @@ def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
     return 0
 
 
-def camera_for(source: Source, yaml: Path | None, field_of_view_deg: float | None) -> Camera:
-    """Return the camera of a source: from a file, a field of view, or assumed.
+def _refuse_stature(arguments: argparse.Namespace) -> None:
+    """Raise WeightsError where a stature was given to a rootnet that has learned it."""
+    if arguments.person_height and arguments.rootnet not in stages.ROOTNETS_OF_STATURE:
+        raise WeightsError(
+            f'--person-height is for --rootnet {", ".join(stages.ROOTNETS_OF_STATURE)}: '
+            f'{arguments.rootnet} has learned how tall people are'
+        )
+
+
+def camera_for(
+    source: Source,
+    yaml: Path | None,
+    field_of_view_deg: float | None = None,
+    focal_px: float | None = None,
+) -> Camera:
+    """Return the camera of a source: from a file, a field of view, a focal length, or assumed.
 
     :raises CameraError: the file cannot be read, or is of images of another shape.
     """
     width, height = source.width, source.height
-    if yaml is None:
-        if field_of_view_deg is None:
-            return Camera.fallback(width, height)
+    if field_of_view_deg is not None:
         return Camera.from_field_of_view(width, height, field_of_view_deg)
+    if focal_px is not None:
+        return Camera.from_focal_length(width, height, focal_px)
+    if yaml is None:
+        return Camera.fallback(width, height)
     camera = Camera.from_yaml(yaml)
     if (camera.width, camera.height) == (width, height):
         return camera
@@ -235,6 +269,7 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
         'input_long_side',
         'score_threshold',
         'max_people',
+        'person_height',
         'every',
         'flip_test',
     )
@@ -247,13 +282,7 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
         'input_bytes': path.stat().st_size if path.is_file() else None,
         'rate_hz': source.rate_hz,
         **{name: getattr(arguments, name) for name in (*names, *options)},
-        'camera': {
-            'width': camera.width,
-            'height': camera.height,
-            'K': camera.K.tolist(),
-            'distortion': camera.distortion.tolist(),
-            'distortion_model': camera.distortion_model,
-        },
+        'camera': results.camera_record(camera),
         'weights': {asset.name: asset.sha256 for asset in weights.select(used)}
         | _own_weights(arguments),
     }
@@ -286,6 +315,7 @@ def _load(arguments: argparse.Namespace) -> Stages:
             OwnWeights(arguments.posenet_weights, flip_test=arguments.flip_test),
         ),
         DetectorOptions(arguments.input_long_side, arguments.score_threshold, arguments.max_people),
+        BodySize(arguments.person_height) if arguments.person_height else BodySize(),
     )
 
 
@@ -326,6 +356,7 @@ def _start(
     record = {
         'settings': settings,
         'camera_source': camera.source,
+        'camera_calibrated': camera.calibrated,
         'precisions': loaded.precisions,
         'skeleton': {
             'name': skeleton.name,

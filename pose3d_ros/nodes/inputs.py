@@ -21,7 +21,7 @@ from pose3d_ros.nodes.messages import (
     image_from_compressed,
     image_from_message,
 )
-from pose3d_ros.nodes.parameters import value_of
+from pose3d_ros.nodes.parameters import ParameterError, value_of
 
 #: Depth 1: the middleware keeps the newest, never a queue.
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -162,6 +162,7 @@ class CameraInput:
     """The newest camera_info, and whether it is the camera of an image."""
 
     def __init__(self, node: Node) -> None:
+        self._node = node
         choice = value_of(node, 'rectified')
         self._rectified = (
             'rect' in image_topic(node).rsplit('/', 2)[-1] + image_topic(node).rsplit('/', 2)[-2]
@@ -184,6 +185,8 @@ class CameraInput:
             self._camera = camera_from_info(info, self._rectified)
         except CameraError as error:
             self._fault = str(error)
+        else:
+            _say_camera(self._node, self._camera)
 
     def camera_of(self, frame: Frame) -> Camera:
         """Return the camera that took an image.
@@ -209,6 +212,75 @@ class CameraInput:
                 'they of the same camera?'
             )
         return camera
+
+
+class GuessedCamera:
+    """The ideal camera that parameters stand for, whatever the size of the image.
+
+    :raises ParameterError: both parameters are given, or a camera cannot have their value.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._degrees = value_of(node, 'field_of_view_deg')
+        self._focal_px = value_of(node, 'assumed_focal_px')
+        if self._degrees and self._focal_px:
+            raise ParameterError(
+                f"parameters 'field_of_view_deg' ({self._degrees:g}) and 'assumed_focal_px' "
+                f'({self._focal_px:g}) are both given: set one of them to 0.0'
+            )
+        try:
+            self._camera = self._of_size(1, 1)  # now, not at the first image
+        except CameraError as error:
+            name = 'field_of_view_deg' if self._degrees else 'assumed_focal_px'
+            raise ParameterError(f"parameter '{name}': {error}") from error
+        qos = qos_profile_sensor_data
+        self._infos = node.create_subscription(CameraInfo, 'camera_info', self._ignore, qos)
+
+    def _of_size(self, width: int, height: int) -> Camera:
+        if self._degrees:
+            return Camera.from_field_of_view(width, height, self._degrees)
+        return Camera.from_focal_length(width, height, self._focal_px)
+
+    def _ignore(self, _info: CameraInfo) -> None:
+        self._node.get_logger().warning(
+            f'camera_info on {self._infos.topic_name} is ignored: the camera is taken to have '
+            f"{self._camera.source}; set 'field_of_view_deg' and 'assumed_focal_px' to 0.0 to use "
+            'it',
+            once=True,
+        )
+
+    def camera_of(self, frame: Frame) -> Camera:
+        """Return the camera that is assumed for an image.
+
+        :raises Unusable: the image cannot be decoded.
+        """
+        height, width = frame.image.shape[:2]
+        camera = self._camera
+        if (camera.width, camera.height) != (width, height):
+            camera = self._camera = self._of_size(width, height)
+            _say_camera(self._node, camera)
+        return camera
+
+
+#: Where a stage has its camera from.
+Cameras = CameraInput | GuessedCamera
+
+
+def cameras(node: Node) -> Cameras:
+    """Return the cameras of a node's images, as its parameters say."""
+    guess = value_of(node, 'field_of_view_deg') or value_of(node, 'assumed_focal_px')
+    return GuessedCamera(node) if guess else CameraInput(node)
+
+
+def _say_camera(node: Node, camera: Camera) -> None:
+    """Log what the metres rest on. Not each time: a lens may zoom all the while."""
+    guess = '' if camera.calibrated else '; depths scale with the error of this guess'
+    node.get_logger().info(
+        f'camera: {camera.source}, focal length {camera.focal_px:.1f} px in images of '
+        f'{camera.width} x {camera.height}{guess}',
+        throttle_duration_sec=5.0,
+    )
 
 
 def _same_camera(a: CameraInfo, b: CameraInfo) -> bool:

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from pose3d_ros.msg import PersonArray
-from pose3d_ros.nodes.inputs import RESULT_QOS, CameraInput, Frame, Input, image_input, stamp_ns
+from pose3d_ros.nodes.inputs import (
+    RESULT_QOS,
+    Cameras,
+    Frame,
+    Input,
+    cameras,
+    image_input,
+    stamp_ns,
+)
 from pose3d_ros.nodes.parameters import Param, value_of
 from pose3d_ros.nodes.stage import Stage
 
@@ -80,11 +88,11 @@ class JoiningStage(Stage):
         parameters: Sequence[Param],
         topic: str,
         joined: bool,
-        camera: CameraInput | None,
+        camera: Cameras | None,
         **options: Any,
     ) -> None:
         super().__init__(name, parameters, **options)
-        self.camera = camera or CameraInput(self)
+        self.camera = camera or cameras(self)
         self._joiner: Joiner[Frame, PersonArray] = Joiner(value_of(self, 'buffer'))
         if not joined:
             self._images = image_input(self, self._take_frame)

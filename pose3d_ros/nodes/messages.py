@@ -136,10 +136,11 @@ def camera_from_info(info: CameraInfo, rectified: bool) -> Camera:
     """
     width, height = int(info.width), int(info.height)
     if rectified:
-        camera = Camera(np.array(info.p).reshape(3, 4)[:, :3], width, height)
+        P = np.array(info.p).reshape(3, 4)
+        camera = Camera(P[:, :3], width, height, source='camera_info')
     else:
         K, D = np.array(info.k).reshape(3, 3), np.array(info.d)
-        camera = Camera(K, width, height, D, info.distortion_model)
+        camera = Camera(K, width, height, D, info.distortion_model, 'camera_info')
     roi = info.roi
     if roi.width and roi.height:
         camera = camera.cropped(roi.x_offset, roi.y_offset, roi.width, roi.height)
@@ -164,9 +165,16 @@ def camera_to_info(camera: Camera, header: Header) -> CameraInfo:
     )
 
 
-def persons_to_message(persons: Persons, header: Header) -> PersonArray:
-    """Return the message of the people of the image with this header."""
+def persons_to_message(
+    persons: Persons, header: Header, camera: Camera | None = None
+) -> PersonArray:
+    """Return the message of the people of the image with this header.
+
+    :param camera: that the roots were found with; None = there are none.
+    """
     message = PersonArray(header=header)
+    if camera is not None:
+        message.intrinsics, message.focal_length_px = camera.source, camera.focal_px
     keypoints = persons.keypoints
     if keypoints is not None:
         message.keypoint_names = list(keypoints.skeleton.joint_names)
@@ -234,14 +242,19 @@ def _skeleton_of(names: tuple[str, ...]) -> Skeleton:
     raise MessageError(f'keypoint names of an unknown joint set: {", ".join(names[:4])}, ...')
 
 
-def poses_to_message(poses: Poses, header: Header) -> Pose3DArray:
-    """Return the message of the poses of the image with this header."""
+def poses_to_message(poses: Poses, header: Header, camera: Camera) -> Pose3DArray:
+    """Return the message of the poses of the image with this header.
+
+    :param camera: that they were found with.
+    """
     skeleton = poses.skeleton
     message = Pose3DArray(
         header=header,
         skeleton=skeleton.name,
         joint_names=list(skeleton.joint_names),
         edges=array('H', [index for edge in skeleton.edges for index in edge]),
+        intrinsics=camera.source,
+        focal_length_px=camera.focal_px,
     )
     for i, joints in enumerate(poses.joints.tolist()):
         message.poses.append(

@@ -155,8 +155,24 @@ STAGE = (
     ),
 )
 
-#: What the stages that need camera_info take besides.
+#: What the stages that need a camera take besides.
 CAMERA = (
+    Param(
+        'field_of_view_deg',
+        0.0,
+        'angle that the longer image side of a camera without calibration spans; camera_info is '
+        'not used then; 0 = use camera_info',
+        0.0,
+        179.0,
+    ),
+    Param(
+        'assumed_focal_px',
+        0.0,
+        'focal length that is assumed for an unknown camera, pixels (1500 by the authors of '
+        '3DMPPE); camera_info is not used then; results can be rescaled; 0 = use camera_info',
+        0.0,
+        1e6,
+    ),
     Param(
         'rectified',
         'auto',

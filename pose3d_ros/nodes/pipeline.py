@@ -3,15 +3,26 @@
 from collections.abc import Sequence
 
 from pose3d_ros.nodes.detector import DetectorNode
+from pose3d_ros.nodes.parameters import CAMERA, ParameterError, value_of
 from pose3d_ros.nodes.posenet import PoseNetNode
 from pose3d_ros.nodes.rootnet import RootNetNode
 from pose3d_ros.nodes.stage import Stage, run
 
 
 def make_pipeline() -> Sequence[Stage]:
-    """Return the three nodes, each handing its frames and results to the next."""
+    """Return the three nodes, each handing its frames and results to the next.
+
+    :raises ParameterError: posenet is given another camera than rootnet, which has it for both.
+    """
     rootnet = RootNetNode(joined=True)
     posenet = PoseNetNode(joined=True, camera=rootnet.camera)
+    for param in CAMERA:
+        ours, others = value_of(rootnet, param.name), value_of(posenet, param.name)
+        if others not in (ours, param.default):
+            raise ParameterError(
+                f"parameter '{param.name}' is {others} for posenet and {ours} for rootnet, whose "
+                'camera counts for both in one process: set it for rootnet'
+            )
     rootnet.downstream = posenet
     detector = DetectorNode()  # last: images come in only once all is ready
     detector.downstream = rootnet

@@ -9,7 +9,7 @@ from visualization_msgs.msg import MarkerArray
 from pose3d_ros.camera import Camera
 from pose3d_ros.drawing import draw_overlay
 from pose3d_ros.msg import PersonArray, Pose3DArray
-from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, CameraInput, Frame
+from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, Cameras, Frame, Unusable
 from pose3d_ros.nodes.joining import JoiningStage
 from pose3d_ros.nodes.markers import MarkerMaker
 from pose3d_ros.nodes.messages import image_to_message, persons_from_message, poses_to_message
@@ -39,6 +39,8 @@ PARAMETERS = (
     ),
 )
 
+_FOCAL_TOLERANCE = 0.02
+
 
 class PoseNetNode(JoiningStage):
     """Image, camera_info, roots -> Pose3DArray on `poses`, `markers`, `overlay`.
@@ -47,9 +49,7 @@ class PoseNetNode(JoiningStage):
     :param camera: the rootnet's camera in the same process; None = subscribe.
     """
 
-    def __init__(
-        self, joined: bool = False, camera: CameraInput | None = None, **options: Any
-    ) -> None:
+    def __init__(self, joined: bool = False, camera: Cameras | None = None, **options: Any) -> None:
         super().__init__('posenet', PARAMETERS, 'roots', joined, camera, **options)
         load = POSENETS[value_of(self, 'model')]
         self._posenet = load(weights_dir(self), runtime_options(self), own_weights(self))
@@ -61,12 +61,16 @@ class PoseNetNode(JoiningStage):
 
     def process(self, frame: Frame, given: Persons | PersonArray) -> Poses:
         """Estimate and publish the poses of an image's people."""
-        persons = given if isinstance(given, Persons) else persons_from_message(given)
         camera = self.camera.camera_of(frame)
+        if isinstance(given, Persons):
+            persons = given
+        else:
+            _check_camera(camera, given)
+            persons = persons_from_message(given)
         poses = self._posenet(frame.image, persons, camera)
         # whom the network could not place has no pose: subscribers never see NaN
         persons, poses = persons[poses.has_joints], poses[poses.has_joints]
-        self._poses.publish(poses_to_message(poses, frame.header))
+        self._poses.publish(poses_to_message(poses, frame.header, camera))
         self._draw(frame, camera, persons, poses)
         return poses
 
@@ -81,6 +85,20 @@ class PoseNetNode(JoiningStage):
         if value_of(self, 'overlay') and self._overlay.get_subscription_count():
             picture = draw_overlay(frame.image, camera, poses, persons)
             self._overlay.publish(image_to_message(picture, frame.header))
+
+
+def _check_camera(camera: Camera, roots: PersonArray) -> None:
+    """Refuse roots that were found with another focal length than the joints would be.
+
+    :raises Unusable: the two differ by more than a zoom between two camera_info may.
+    """
+    focal_px = roots.focal_length_px
+    if focal_px > 0 and abs(camera.focal_px / focal_px - 1) > _FOCAL_TOLERANCE:
+        raise Unusable(
+            f'roots were found with a focal length of {focal_px:.1f} px ({roots.intrinsics}), but '
+            f'the camera here has {camera.focal_px:.1f} px ({camera.source}): give rootnet and '
+            "posenet the same 'field_of_view_deg', 'assumed_focal_px' and camera_info"
+        )
 
 
 def main(args: list[str] | None = None) -> None:

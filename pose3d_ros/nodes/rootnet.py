@@ -19,7 +19,7 @@ from pose3d_ros.nodes.parameters import (
 )
 from pose3d_ros.nodes.stage import run
 from pose3d_ros.people import Persons
-from pose3d_ros.stages import ROOTNETS, Runs
+from pose3d_ros.stages import ROOTNETS, ROOTNETS_OF_STATURE, Runs
 
 PARAMETERS = (
     *CAMERA,
@@ -45,8 +45,13 @@ class RootNetNode(JoiningStage):
 
     def __init__(self, joined: bool = False, **options: Any) -> None:
         super().__init__('rootnet', PARAMETERS, 'detections', joined, None, **options)
-        load = ROOTNETS[value_of(self, 'model')]
-        self._rootnet = load(weights_dir(self), runtime_options(self), own_weights(self))
+        model = value_of(self, 'model')
+        if model not in ROOTNETS_OF_STATURE and _body(self) != BodySize():
+            self.get_logger().warning(
+                f"'person_height_m' and 'person_height_stddev_m' change nothing: model {model} has "
+                f'learned how tall people are; {", ".join(ROOTNETS_OF_STATURE)} takes them'
+            )
+        self._rootnet = ROOTNETS[model](weights_dir(self), runtime_options(self), own_weights(self))
         self._publisher = self.create_publisher(PersonArray, 'roots', RESULT_QOS)
         self.start()
 
@@ -54,14 +59,18 @@ class RootNetNode(JoiningStage):
         """Estimate and publish the roots of an image's people."""
         persons = given if isinstance(given, Persons) else persons_from_message(given)
         camera = self.camera.camera_of(frame)
-        body = BodySize(value_of(self, 'person_height_m'), value_of(self, 'person_height_stddev_m'))
-        persons = self._rootnet(frame.image, persons, camera, body)
-        self._publisher.publish(persons_to_message(persons, frame.header))
+        persons = self._rootnet(frame.image, persons, camera, _body(self))
+        self._publisher.publish(persons_to_message(persons, frame.header, camera))
         return persons
 
     def networks(self) -> Sequence[Runs]:
         """Return the rootnet's networks."""
         return self._rootnet.networks
+
+
+def _body(node: RootNetNode) -> BodySize:
+    """Return how tall people are by the parameters, which may change while the node runs."""
+    return BodySize(value_of(node, 'person_height_m'), value_of(node, 'person_height_stddev_m'))
 
 
 def main(args: list[str] | None = None) -> None:
