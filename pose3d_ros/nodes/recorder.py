@@ -1,16 +1,19 @@
 """recorder: the graph's topics into an mcap bag, images as JPEG."""
 
+import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import cv2
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
@@ -18,7 +21,6 @@ from pose3d_ros.bags import BagError, BagWriter
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.messages import MessageError, bytes_of, image_from_message
 from pose3d_ros.nodes.parameters import Param, declare, value_of
-from pose3d_ros.nodes.stage import spin
 from pose3d_ros.transport import prepare_process
 
 PARAMETERS = (
@@ -37,6 +39,11 @@ _TOPICS = (
 _RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 _BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 
+_POLL_S = 0.1
+# Once it is told to stop, the recorder takes what waits until nothing came for so long, or until
+# it was that long: whoever goes on publishing must not keep it.
+_QUIET_S, _DRAIN_S = 0.25, 2.0
+
 
 class Recorder(Node):
     """Write what the graph says to a bag, in the order it comes, stamped with the arrival time."""
@@ -46,6 +53,7 @@ class Recorder(Node):
         declare(self, PARAMETERS)
         self._bag = BagWriter(Path(value_of(self, 'output')))
         self._lock = threading.Lock()
+        self._last_s = 0.0
         self.create_subscription(Image, 'image_raw', self._take_image, _BEST_EFFORT)
         for topic, message_type in _TOPICS:
             self._record_raw(topic, message_type)
@@ -78,6 +86,17 @@ class Recorder(Node):
     def _write(self, topic: str, type_name: str, data: bytes) -> None:
         with self._lock:
             self._bag.write(topic, type_name, self.get_clock().now().nanoseconds, data)
+        self._last_s = time.monotonic()
+
+    def record(self, stopped: threading.Event) -> None:
+        """Record until told to stop, and then what waits by then."""
+        executor = SingleThreadedExecutor()
+        executor.add_node(self)
+        while not stopped.is_set():
+            executor.spin_once(timeout_sec=_POLL_S)
+        stopped_s = time.monotonic()
+        while time.monotonic() < min(stopped_s + _DRAIN_S, max(stopped_s, self._last_s) + _QUIET_S):
+            executor.spin_once(timeout_sec=_POLL_S)
 
     def close(self) -> None:
         """Finish the bag."""
@@ -88,19 +107,19 @@ class Recorder(Node):
 def main(args: list[str] | None = None) -> None:
     """Record until told to stop; exit 1 when the bag cannot be made."""
     prepare_process()
-    rclpy.init(args=args)
+    stopped = threading.Event()
+    # ROS's own handlers end the context, and with it the subscriptions that messages wait in
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     recorder = None
     status = 0
     try:
         recorder = Recorder()
-        executor = SingleThreadedExecutor()
-        executor.add_node(recorder)
-        spin(executor)
+        recorder.record(stopped)
     except BagError as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # asked to stop
     finally:
         if recorder is not None:
             recorder.close()
