@@ -220,7 +220,7 @@ def number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f'{name} is not a number: {text}') from None
+        raise ValueError(f'{name}: {text} is not a number') from None
 
 
 def write_parameters(parameters: dict[str, dict[str, str | bool | float]]) -> Path:

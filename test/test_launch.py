@@ -135,7 +135,7 @@ def test_arguments_become_parameters_of_the_nodes_that_have_them() -> None:
     assert function('overrides_of')(arguments(assumed_focal_px='1500'))['rootnet'] == {
         'assumed_focal_px': 1500.0
     }
-    with pytest.raises(ValueError, match='assumed_focal_px is not a number: wide'):
+    with pytest.raises(ValueError, match='assumed_focal_px: wide is not a number'):
         function('overrides_of')(arguments(assumed_focal_px='wide'))
     values = arguments(use_sim_time='true')
     assert function('overrides_of')(values) == {stage: {'use_sim_time': True} for stage in STAGES}
@@ -228,12 +228,16 @@ def test_topics_namespace_and_log_level_reach_the_process() -> None:
     assert '--log-level debug' in command
 
 
-@pytest.mark.parametrize('argument', ['params_file:=nowhere.yaml', 'detector:=none'])
+@pytest.mark.parametrize(
+    'argument', ['params_file:=nowhere.yaml', 'detector:=none', 'assumed_focal_px:=wide']
+)
 def test_what_cannot_be_meant_is_refused(argument: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refusal:
         started(argument)
     value = argument.partition(':=')[2]
-    assert re.search(rf'{value}"? (does not exist|is not valid)', str(refusal.value.stdout))
+    assert re.search(
+        rf'{value}"? (does not exist|is not valid|is not a number)', str(refusal.value.stdout)
+    )
 
 
 def test_nothing_is_left_behind() -> None:
