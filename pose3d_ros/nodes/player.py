@@ -70,6 +70,8 @@ PARAMETERS = (
 # One frame in work and one waiting at every stage's door: the most that cannot displace another.
 _IN_FLIGHT = 2
 _ANSWER_TIMEOUT_S = 10.0
+# A subscriber that the player has found has not found the player yet, and would miss frames.
+_SETTLE_S = 0.5
 _IMAGE_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
 _IMAGE_TYPES = {
     'sensor_msgs/msg/Image': image_from_message,
@@ -140,6 +142,8 @@ class Player(Node):
                     f'{found} of {wanted} subscribers of {self._images.topic_name} are there'
                 )
             time.sleep(0.05)
+        if wanted:
+            time.sleep(_SETTLE_S)
 
     def _play_once(self) -> int:
         rate, count = value_of(self, 'rate'), 0
