@@ -12,11 +12,12 @@ from pose3d_ros.camera import Camera
 from pose3d_ros.models import onnx_files
 from pose3d_ros.models.blazepose import SCALE_STDDEV, BlazePose, BlazePoseNet
 from pose3d_ros.models.body_size import BodySize
+from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.keypoint_rootnet import KeypointRootNet
 from pose3d_ros.models.rtmpose import RTMPose
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable, WeightFileError
 from pose3d_ros.models.stages3dmppe import PoseNet3DMPPE, RootNet3DMPPE
-from pose3d_ros.models.yolox import YOLOX, DetectorOptions
+from pose3d_ros.models.yolox import YOLOX
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.skeletons import Skeleton
 

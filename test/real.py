@@ -7,9 +7,10 @@ import numpy as np
 
 from pose3d_ros import weights
 from pose3d_ros.models.blazepose import BlazePose
+from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.rtmpose import RTMPose
 from pose3d_ros.models.runtime import RuntimeOptions
-from pose3d_ros.models.yolox import YOLOX, DetectorOptions
+from pose3d_ros.models.yolox import YOLOX
 from pose3d_ros.people import Keypoints, Persons
 
 F32 = RuntimeOptions(precision='f32')

@@ -25,8 +25,8 @@ from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.camera import Camera
 from pose3d_ros.cli import benchmark
 from pose3d_ros.data.pose2sim import Clip, ClipCamera
+from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import RuntimeOptions
-from pose3d_ros.models.yolox import DetectorOptions
 from pose3d_ros.people import Keypoints, Persons
 from pose3d_ros.skeletons import HALPE26
 

@@ -10,8 +10,8 @@ from real import people, people_image
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.models.body_size import BodySize
+from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
-from pose3d_ros.models.yolox import DetectorOptions
 from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS
 from pose3d_ros.weights import WeightsError
 

@@ -8,7 +8,8 @@ import pytest
 from real import F32
 
 from pose3d_ros import weights
-from pose3d_ros.models.yolox import YOLOX, DetectorOptions
+from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.yolox import YOLOX
 from pose3d_ros.people import Persons
 from pose3d_ros.tracking import Tracker, TrackerOptions, greedy_pairs, overlaps
 

@@ -21,7 +21,7 @@ from pose3d_ros import cli, offline, stages, weights
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.cli import video as command
 from pose3d_ros.models.body_size import BodySize
-from pose3d_ros.models.yolox import DetectorOptions
+from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.people import Keypoints, Persons, Poses
 from pose3d_ros.results import FrameResult, read_results
 from pose3d_ros.skeletons import BLAZEPOSE, HALPE26

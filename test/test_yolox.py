@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from real import F32, people, people_image, street_image, yolox
 
 from pose3d_ros import weights
+from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.yolox import (
     NMS_IOU,
     YOLOX,
-    DetectorOptions,
     _select,
     decode,
     input_size,

@@ -21,10 +21,11 @@ from tqdm import tqdm
 from pose3d_ros import weights
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.evaluation import triangulate
+from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.placement import LIMB_JOINTS
 from pose3d_ros.models.rtmpose import BOX_PADDING, RTMPose
 from pose3d_ros.models.runtime import RuntimeOptions
-from pose3d_ros.models.yolox import YOLOX, DetectorOptions
+from pose3d_ros.models.yolox import LONG_SIDE, YOLOX
 from pose3d_ros.skeletons import HALPE26
 
 LIMBS = HALPE26.indices(*LIMB_JOINTS)
@@ -243,6 +244,6 @@ def _key(clip: Clip) -> str:
     used = [f'pose2sim_{clip.name}_', 'yolox_tiny', 'rtmpose_s']
     files = [asset.sha256 for asset in weights.ASSETS if asset.name.startswith(tuple(used))]
     parts: Sequence[object] = (
-        _CACHE_VERSION, ov.__version__, DetectorOptions(), BOX_PADDING, _PRECISION, *files,
+        _CACHE_VERSION, ov.__version__, DetectorOptions(LONG_SIDE), BOX_PADDING, _PRECISION, *files,
     )  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

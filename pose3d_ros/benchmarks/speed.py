@@ -14,8 +14,9 @@ from pose3d_ros.benchmarks import report
 from pose3d_ros.camera import Camera
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.models.body_size import BodySize
+from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
-from pose3d_ros.models.yolox import DetectorOptions, input_size
+from pose3d_ros.models.yolox import input_size
 from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ import openvino as ov
 from pose3d_ros import __version__, results, stages, weights
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.models.body_size import BodySize
+from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions, RuntimeUnavailable
-from pose3d_ros.models.yolox import DetectorOptions
 from pose3d_ros.offline import Job, Stages, Summary, analyse
 from pose3d_ros.results import ResultsError
 from pose3d_ros.skeletons import SKELETONS

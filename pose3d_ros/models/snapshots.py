@@ -6,6 +6,7 @@ look like, backbone and joints, is read from the tensors.
 """
 
 import re
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,7 @@ from pose3d_ros.skeletons import JOINT_SETS, Skeleton
 
 _ROOTNET_KEY, _POSENET_KEY = 'root.xy_layer.weight', 'head.final_layer.weight'
 _FILE = re.compile(r'snapshot_(\d+)\.pth\.tar')
+_EXPECTED = 'a snapshot_EPOCH.pth.tar, not unpacked,'
 _NAMED = 3  # keys named in a message
 
 _Net = TypeVar('_Net', bound=nn.Module)
@@ -36,7 +38,7 @@ def load_rootnet(path: Path) -> RootNet:
 
     :raises SnapshotError: it is not a whole snapshot of RootNet.
     """
-    tensors = _read(path)
+    tensors = read_tensors(path, 'network', _EXPECTED)
     _expect('RootNet', path, tensors)
     with torch.device('meta'):  # the weights come from the file: none are drawn before
         network = RootNet(_depth(path, tensors))
@@ -48,7 +50,7 @@ def load_posenet(path: Path) -> tuple[PoseNet, Skeleton]:
 
     :raises SnapshotError: it is not a whole snapshot of PoseNet, or of an unknown joint set.
     """
-    tensors = _read(path)
+    tensors = read_tensors(path, 'network', _EXPECTED)
     _expect('PoseNet', path, tensors)
     joints, rest = divmod(len(tensors[_POSENET_KEY]), SIZE)
     if rest or joints not in JOINT_SETS:
@@ -96,32 +98,38 @@ def find_snapshot(path: Path, epoch: int | None = None) -> Path:
     return found[epoch]
 
 
-def _content(path: Path) -> object:
+def _content(path: Path, expected: str = _EXPECTED) -> object:
     """Return what a file holds, tensors on the CPU."""
     try:
         file = path.open('rb')
     except OSError as error:
         raise SnapshotError(f'cannot read {path}: {error.strerror}') from error
     try:
-        with file:
+        # facebookresearch's trainings leave their arguments in the file: plain attributes
+        with file, torch.serialization.safe_globals([Namespace]):
             return torch.load(file, map_location='cpu', weights_only=True)
     except Exception as error:  # of a damaged file anything may come, also an OSError
         # torch's own advice goes on to how the file's code could be run after all
         reason = str(error).strip().split('\n')[0][:200]
         raise SnapshotError(
             f'{path} is damaged, or holds more than tensors and numbers, which is not read since '
-            f'it could run code; a snapshot_EPOCH.pth.tar, not unpacked, is expected '
+            f'it could run code; {expected} is expected '
             f'({type(error).__name__}: {reason})'
         ) from error
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    """Return the network's tensors by key, without 'module.', on the CPU."""
-    content = _content(path)
-    if isinstance(content, Mapping) and 'network' in content:
-        content = content['network']
+def read_tensors(path: Path, entry: str, expected: str) -> dict[str, torch.Tensor]:
+    """Return a network's tensors by key, without 'module.', on the CPU.
+
+    :param entry: under which the file has the state dict, where that is not the whole file.
+    :param expected: what should be in the file, for messages.
+    :raises SnapshotError: it cannot be read without running code, or has other things in it.
+    """
+    content = _content(path, expected)
+    if isinstance(content, Mapping) and entry in content:
+        content = content[entry]
     if not isinstance(content, Mapping) or not content:
-        raise SnapshotError(f"{path} has no state dict, neither under 'network' nor as the whole")
+        raise SnapshotError(f"{path} has no state dict, neither under '{entry}' nor as the whole")
     if not all(isinstance(k, str) and torch.is_tensor(v) for k, v in content.items()):
         listed = ', '.join(str(key) for key in list(content)[:_NAMED])
         raise SnapshotError(f'{path} is no snapshot: its entries ({listed}, ...) are not tensors')
@@ -171,9 +179,13 @@ def _filled(network: _Net, path: Path, tensors: Mapping[str, torch.Tensor]) -> _
         ),
     ]
     if faults:
-        more = f' and {len(faults) - _NAMED} more' if len(faults) > _NAMED else ''
-        name = type(network).__name__
-        raise SnapshotError(f'{path} is not {name}: {"; ".join(faults[:_NAMED])}{more}')
+        raise SnapshotError(f'{path} is not {type(network).__name__}: {fault_summary(faults)}')
     typed = {key: tensors[key].to(like.dtype) for key, like in expected.items()}
     network.load_state_dict(typed, assign=True)
     return network.eval().requires_grad_(False)
+
+
+def fault_summary(faults: list[str]) -> str:
+    """Return the first of the faults, and how many more there are."""
+    more = f' and {len(faults) - _NAMED} more' if len(faults) > _NAMED else ''
+    return '; '.join(faults[:_NAMED]) + more

@@ -4,7 +4,6 @@ Weights: YOLOX-tiny trained on HumanArt and COCO (mmpose's model zoo, Apache-2.0
 a fixed 416 x 416 input. The graph is cut before its decoding and opened to any input size here.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,11 +11,14 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from pose3d_ros.models.detection import DetectorOptions, select_people
 from pose3d_ros.models.runtime import ANY, ImageInput, Network, RuntimeOptions
 from pose3d_ros.people import Persons
 
 STRIDES = (8, 16, 32)
 NMS_IOU = 0.65
+#: Longer side of the input where none is asked for, pixels; any is rounded to a multiple of 32.
+LONG_SIDE = 736
 _PADDING_GREY = 114
 
 # Names inside the published graph: what makes 12 channels of 2 x 2 pixels (by reshapes that fix its
@@ -25,23 +27,6 @@ _PADDING_GREY = 114
 _STACKED, _STEM = '509', '1270'
 _HEADS = (('807', '808', '809'), ('826', '827', '828'), ('845', '846', '847'))
 _HEAD_NAMES = [name for head in _HEADS for name in head]
-
-
-@dataclass(frozen=True)
-class DetectorOptions:
-    """What is kept of the detections.
-
-    :param input_long_side: longer side of the network's input, pixels (multiples of 32); the
-        shorter follows the image's aspect. More finds farther people and takes longer.
-    :param score_threshold: 0..1.
-    :param max_people: the most certain are kept.
-    :param min_height_px: shorter boxes are dropped, pixels of the original image.
-    """
-
-    input_long_side: int = 736
-    score_threshold: float = 0.4
-    max_people: int = 32
-    min_height_px: float = 0.0
 
 
 class YOLOX:
@@ -53,7 +38,8 @@ class YOLOX:
 
     def __call__(self, image: np.ndarray, options: DetectorOptions) -> Persons:
         """Return the people of an image (h, w, 3) uint8 BGR, most certain first, no ids."""
-        height, width = input_size(image.shape[1], image.shape[0], options.input_long_side)
+        long_side = options.input_long_side or LONG_SIDE
+        height, width = input_size(image.shape[1], image.shape[0], long_side)
         canvas, scale = letterbox(image, height, width)
         boxes, scores = decode(self.network(canvas[None]), options.score_threshold)
         return _select(boxes / scale, scores, image.shape, options)
@@ -150,14 +136,9 @@ def decode(heads: list[np.ndarray], threshold: float) -> tuple[np.ndarray, np.nd
 def _select(
     boxes: np.ndarray, scores: np.ndarray, shape: tuple[int, ...], options: DetectorOptions
 ) -> Persons:
-    """Suppress double boxes, cut them at the image's border, keep what the options ask for."""
+    """Suppress double boxes and keep what the options ask for."""
     kept = np.asarray(
         cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), options.score_threshold, NMS_IOU),
         dtype=int,
     ).ravel()
-    limit = np.array([shape[1], shape[0]])
-    corner = np.clip(boxes[kept, :2], 0, limit)
-    size = np.clip(boxes[kept, :2] + boxes[kept, 2:], 0, limit) - corner
-    tall = (size[:, 1] >= max(options.min_height_px, 1)) & (size[:, 0] >= 1)
-    people = Persons(np.concatenate([corner, size], axis=1)[tall], scores[kept][tall])
-    return people[: options.max_people]
+    return select_people(boxes[kept], scores[kept], shape, options)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pose3d_ros.models.yolox import DetectorOptions
+from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, image_input, stamp_ns
 from pose3d_ros.nodes.messages import persons_to_message
