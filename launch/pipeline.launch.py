@@ -60,7 +60,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         'detector',
         default_value='',
-        choices=['', 'yolox'],
+        choices=['', 'yolox', 'mask_rcnn', 'detr'],
         description="network that finds people; '' = as params_file says",
     ),
     DeclareLaunchArgument(
@@ -74,6 +74,22 @@ ARGUMENTS = [
         default_value='',
         choices=['', 'blazepose', 'blazepose_heavy', 'blazepose_lite', '3dmppe'],
         description="network that finds the joints in metres; '' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'detector_weights',
+        default_value='',
+        description='weights for the detectors mask_rcnn and detr: a file or folder; '
+        "'' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'rootnet_weights',
+        default_value='',
+        description="weights for rootnet 3dmppe: a file or folder; '' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'posenet_weights',
+        default_value='',
+        description="weights for posenet 3dmppe: a file or folder; '' = as params_file says",
     ),
     DeclareLaunchArgument(
         'device',
@@ -198,9 +214,10 @@ def overrides_of(values: dict[str, str]) -> dict[str, dict[str, str | bool | flo
     """
     common = {name: values[name] for name in ('device', 'precision', 'image_transport')}
     overrides: dict[str, dict[str, str | bool | float]] = {
-        stage: {k: v for k, v in {'model': values[stage], **common}.items() if v}
+        stage: {'model': values[stage], 'weights': values[f'{stage}_weights'], **common}
         for stage in STAGES
     }
+    overrides = {name: {k: v for k, v in o.items() if v} for name, o in overrides.items()}
     for name in ('field_of_view_deg', 'assumed_focal_px'):
         if values[name]:
             overrides['rootnet'][name] = overrides['posenet'][name] = number(name, values[name])

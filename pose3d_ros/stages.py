@@ -81,8 +81,9 @@ class PoseNet(Protocol):
 class OwnWeights:
     """Weights that no command fetches: the user's own, for the models that take such.
 
-    :param path: file, or folder of `snapshot_EPOCH.pth.tar`; None = none given. A file whose name
-        ends in .onnx runs in OpenVINO, any other in PyTorch.
+    :param path: file or folder, as the model takes it; None = none given. For 3dmppe, a file or
+        folder of `snapshot_EPOCH.pth.tar`; a file whose name ends in .onnx runs in OpenVINO, any
+        other in PyTorch.
     :param epoch: which of a folder; None = the last.
     :param flip_test: posenet: the mean of each crop and its mirror image, at twice the time.
     """
@@ -113,7 +114,7 @@ def _fetched(name: str, directory: Path | None, own: OwnWeights) -> Path:
     if own != OwnWeights():
         raise weights.WeightsError(
             f'{name} runs on the weights that `pose3d fetch` brings: weights, epoch and flip_test '
-            'are for model 3dmppe'
+            'are for model 3dmppe, and weights for the detectors mask_rcnn and detr'
         )
     return weights.path(name, directory)
 
@@ -132,6 +133,36 @@ def _yolox(
     directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
 ) -> Detector:
     return YOLOX(_fetched('yolox_tiny', directory, own), options)
+
+
+def _mask_rcnn(
+    directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
+) -> Detector:
+    need_extra('detector mask_rcnn', 'torch', 'torchvision')
+    from pose3d_ros.models import mask_rcnn
+
+    try:
+        network = mask_rcnn.load_mask_rcnn(_detector_path('mask_rcnn', directory, own))
+    except WeightFileError as error:
+        raise weights.WeightsError(str(error)) from error
+    return mask_rcnn.MaskRCNN(network, options)
+
+
+def _detr(
+    directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
+) -> Detector:
+    need_extra('detector detr', 'torch', 'torchvision', 'transformers')
+    from pose3d_ros.models import detr
+
+    try:
+        loaded = detr.load_detr(_detector_path('detr', directory, own))
+    except WeightFileError as error:
+        raise weights.WeightsError(str(error)) from error
+    return detr.Detr(loaded, options)
+
+
+def _detector_path(name: str, directory: Path | None, own: OwnWeights) -> Path:
+    return own.path or weights.path(PUBLISHED[name], directory)
 
 
 def _keypoints(
@@ -193,7 +224,9 @@ def need_extra(what: str, *packages: str) -> None:
         )
 
 
-DETECTORS: dict[str, Load[Detector]] = {'yolox': _yolox}
+#: Detector in PyTorch -> the file of the weights table that it runs unless another is given.
+PUBLISHED = {'mask_rcnn': 'mask_rcnn', 'detr': 'detr_r50'}
+DETECTORS: dict[str, Load[Detector]] = {'yolox': _yolox, 'mask_rcnn': _mask_rcnn, 'detr': _detr}
 ROOTNETS: dict[str, Load[RootNet]] = {'keypoints': _keypoints, '3dmppe': _rootnet_3dmppe}
 #: The rootnets that take people's stature as it is given; the others have learned it.
 ROOTNETS_OF_STATURE = ('keypoints',)

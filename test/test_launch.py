@@ -59,6 +59,7 @@ def arguments(**given: str) -> dict[str, str]:
 def test_the_arguments_are_those_that_the_readme_and_users_know() -> None:
     assert set(declared()) == {
         *('image', 'camera_info', 'namespace', 'composed', *STAGES, *PARAMETERS, *CAMERA),
+        *(f'{stage}_weights' for stage in STAGES),
         *('params_file', 'use_sim_time', 'log_level', 'rviz', 'rviz_frame'),
     }
 
@@ -71,7 +72,7 @@ def test_an_argument_is_described_has_a_default_and_is_used(name: str) -> None:
     if 'choices' in argument:
         assert ast.literal_eval(argument['default_value']) in argument['choices']
     code = TEXT[TEXT.index('def generate_launch_description') :]
-    assert name in STAGES or f"'{name}'" in code
+    assert name.removesuffix('_weights') in STAGES or f"'{name}'" in code
 
 
 def test_the_choices_are_the_models_there_are() -> None:
@@ -137,6 +138,12 @@ def test_arguments_become_parameters_of_the_nodes_that_have_them() -> None:
     }
     with pytest.raises(ValueError, match='assumed_focal_px: wide is not a number'):
         function('overrides_of')(arguments(assumed_focal_px='wide'))
+    values = arguments(detector='detr', detector_weights='/n/detr', posenet_weights='/n/19.pth')
+    assert function('overrides_of')(values) == {
+        'detector': {'model': 'detr', 'weights': '/n/detr'},
+        'rootnet': {},
+        'posenet': {'weights': '/n/19.pth'},
+    }
     values = arguments(use_sim_time='true')
     assert function('overrides_of')(values) == {stage: {'use_sim_time': True} for stage in STAGES}
 

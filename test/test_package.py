@@ -184,7 +184,13 @@ def test_a_program_runs_with_its_exit_status() -> None:
 
 @pytest.mark.parametrize(
     'name',
-    ['launch/pipeline.launch.py', 'config/fastdds.xml', 'config/pose3d.yaml', 'package.xml'],
+    [
+        'launch/pipeline.launch.py',
+        'config/fastdds.xml',
+        'config/pose3d.yaml',
+        'config/course_project.yaml',
+        'package.xml',
+    ],
 )
 def test_files_are_where_ros_looks_for_them(name: str) -> None:
     assert (installed('share/pose3d_ros') / name).is_file()

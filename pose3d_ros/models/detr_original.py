@@ -143,7 +143,7 @@ def without_timm(config: Any) -> dict[str, str] | None:
 
     :returns: how the weights are to be renamed then; None = nothing was to do.
     """
-    backbone = getattr(config, 'backbone_config', None)
+    backbone: Any = getattr(config, 'backbone_config', None)
     name = getattr(backbone, 'backbone', None)
     dilated = getattr(config, 'dilation', False)
     if getattr(backbone, 'model_type', '') != 'timm_backbone' or name not in _DEPTHS or dilated:

