@@ -8,9 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from paper import needed_torch
 
 from pose3d_ros import stages, weights
-from pose3d_ros.benchmarks import accuracy, accuracy_tables, detector, ground_truth, report
+from pose3d_ros.benchmarks import (
+    accuracy,
+    accuracy_tables,
+    detector,
+    detectors,
+    ground_truth,
+    report,
+)
 from pose3d_ros.benchmarks.accuracy_tables import (
     PLACED,
     RESCALED,
@@ -20,6 +28,7 @@ from pose3d_ros.benchmarks.accuracy_tables import (
     K,
     Setup,
 )
+from pose3d_ros.benchmarks.detector_process import Job, Measured
 from pose3d_ros.benchmarks.ground_truth import LIMBS, GroundTruth, Observations
 from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.camera import Camera
@@ -68,7 +77,7 @@ def test_results_go_to_a_json_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert 'bb    -  40' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('name', ['accuracy', 'detector'])
+@pytest.mark.parametrize('name', ['accuracy', 'detector', 'detectors'])
 def test_absent_files_say_what_to_run(
     name: str,
     tmp_path: Path,
@@ -339,3 +348,63 @@ def test_the_detector_finds_pedestrians() -> None:
     result = detector.detect(yolox, detector.labelled_frames()[3:6], 736, detector.MIN_HEIGHT_PX)
     assert result.input_size == '736 x 544'
     assert result.recall_between(40, 200) > 0.8
+
+
+def measured(detect_ms: float, total_ms: float, precision: str = 'f32') -> Measured:
+    return Measured(precision, detect_ms, 10, 20, total_ms, 300, 2.5)
+
+
+def test_detectors_are_compared_with_the_default_one() -> None:
+    rows = [
+        detectors.Row('yolox', False, measured(40, 70, 'bf16')),
+        detectors.Row('detr_r50', True, measured(2000, 2030)),
+    ]
+    table = detectors.table(rows, parsed('detectors', '--paper', '--frames', '4'))
+    assert (
+        "4 frames of 1088 x 1920, 2.5 people each; RootNet and PoseNet: the paper's" in table.title
+    )
+    assert [row[2:4] for row in table.rows] == [('published', 'bf16'), ('random', 'f32')]
+    assert table.rows[1][8:] == (50, 29, 300)
+    assert 'does not depend on them' in table.note
+
+
+def test_each_detector_runs_in_a_process_of_its_own() -> None:
+    """The default one and the smallest of the others, really, on a frame."""
+    people = detectors.people_of_frames(1)
+    assert len(people) == 1 and len(people[0]) >= 2
+    rows = {
+        name: detectors.measure(Job(name, detectors.DETECTORS[name][1], None, 'f32', False, people))
+        for name in ('yolox', 'dfine_nano')
+    }
+    for m in rows.values():
+        assert m.precision == 'f32' and m.people == len(people[0])
+        assert m.total_ms == pytest.approx(m.detect_ms + m.root_ms + m.pose_ms)
+        assert min(m.detect_ms, m.root_ms, m.pose_ms) > 1
+    # PyTorch and transformers are in the memory of the process that needs them alone
+    assert 100 < rows['yolox'].peak_mb < rows['dfine_nano'].peak_mb - 100
+
+
+def test_what_a_detector_lacks_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ('--frames', '1', '--detectors', 'detr_r50', '--weights', f'detr_r50={tmp_path}')
+    assert benchmark.run(parsed('detectors', *words)) == 1
+    error = capsys.readouterr().err
+    assert 'detr_r50: ' in error and f'{tmp_path} cannot be loaded' in error
+    with pytest.raises(SystemExit):
+        parsed('detectors', '--weights', 'yolox=x')
+
+
+@pytest.mark.parametrize(
+    ('name', 'millions'),
+    [('detr_r50', 41.5), ('rtdetr_v2_r18', 20.2), ('dfine_small', 10.3), ('dfine_nano', 3.8)],
+)
+def test_random_networks_are_of_the_published_size(name: str, millions: float) -> None:
+    """DETR's paper says 41 M, RT-DETR's 20 M, D-FINE's 10 M and 4 M parameters."""
+    from transformers import AutoModelForObjectDetection
+
+    from pose3d_ros.benchmarks import random_detectors
+
+    torch = needed_torch()
+    with torch.device('meta'):
+        network = AutoModelForObjectDetection.from_config(random_detectors.CONFIGS[name]())
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert count / 1e6 == pytest.approx(millions, abs=0.1)

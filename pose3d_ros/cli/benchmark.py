@@ -3,12 +3,18 @@
 import argparse
 import sys
 
-from pose3d_ros.benchmarks import accuracy, detector, report, speed, stages
+from pose3d_ros.benchmarks import accuracy, detector, detectors, report, speed, stages
 from pose3d_ros.data.pose2sim import ClipError
 from pose3d_ros.models.runtime import RuntimeUnavailable, WeightFileError
 from pose3d_ros.weights import WeightsError
 
-BENCHMARKS = {'accuracy': accuracy, 'detector': detector, 'speed': speed, 'stages': stages}
+BENCHMARKS = {
+    'accuracy': accuracy,
+    'detector': detector,
+    'detectors': detectors,
+    'speed': speed,
+    'stages': stages,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,153 @@
+"""Measure time and memory of every detector, with the stages behind it, on the same real frames."""
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pose3d_ros import stages, weights
+from pose3d_ros.benchmarks import report
+from pose3d_ros.benchmarks.detector_process import Job, Measured, frames
+from pose3d_ros.data.pose2sim import Clip
+from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
+from pose3d_ros.models.yolox import LONG_SIDE
+
+DEFAULT = 'yolox'
+_SQUARE = '640 x 640'
+_PUBLISHED = '800, at most 1333'
+#: Detector -> what it is called, model of the node, input pixels.
+DETECTORS = {
+    DEFAULT: ('YOLOX-tiny (default)', 'yolox', f'longer side {LONG_SIDE}'),
+    'mask_rcnn': ('Mask R-CNN R50-FPN', 'mask_rcnn', _PUBLISHED),
+    'mask_rcnn_v2': ('Mask R-CNN R50-FPN v2', 'mask_rcnn', _PUBLISHED),
+    'detr_r50': ('DETR R50', 'detr', _PUBLISHED),
+    'rtdetr_v2_r18': ('RT-DETR v2 R18', 'detr', _SQUARE),
+    'dfine_small': ('D-FINE-S', 'detr', _SQUARE),
+    'dfine_nano': ('D-FINE-N', 'detr', _SQUARE),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A detector and what it took.
+
+    :param name: key of DETECTORS.
+    :param random: its weights are random numbers.
+    """
+
+    name: str
+    random: bool
+    measured: Measured
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `pose3d benchmark detectors`."""
+    add = parser.add_argument
+    add('--detectors', nargs='+', choices=tuple(DETECTORS), default=list(DETECTORS), metavar='NAME',
+        help=f'of {", ".join(DETECTORS)}; {DEFAULT}, which the others are compared with, is always '
+        'measured (default: all)')  # fmt: skip
+    add('--weights', nargs='+', type=_weights, default=[], metavar='NAME=PATH',
+        help='published weights of a detector; without them it runs on random ones, which takes '
+        'as long')  # fmt: skip
+    add('--frames', type=int, default=5, help='real frames, after one that warms up')
+    add('--precision', choices=PRECISIONS, default='auto')
+    add('--paper', action='store_true',
+        help="RootNet and PoseNet of the paper, with random weights, instead of the default ones",
+        )  # fmt: skip
+    report.add_arguments(parser)
+
+
+def _weights(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition('=')
+    if not equals or name not in DETECTORS or name == DEFAULT:
+        known = ', '.join(name for name in DETECTORS if name != DEFAULT)
+        raise argparse.ArgumentTypeError(f'{text} is not NAME=PATH with NAME of {known}')
+    return name, Path(path)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure the detectors, each in a process of its own; return the exit status."""
+    people = people_of_frames(arguments.frames)
+    given = dict(arguments.weights)
+    names = [name for name in DETECTORS if name == DEFAULT or name in arguments.detectors]
+    rows = []
+    for name in names:
+        path = given.get(name)
+        job = Job(
+            name,
+            DETECTORS[name][1],
+            None if path is None else str(path),
+            arguments.precision,
+            arguments.paper,
+            people,
+        )
+        print(f'measuring {DETECTORS[name][0]}', file=sys.stderr, flush=True)
+        rows.append(Row(name, name != DEFAULT and path is None, measure(job)))
+    report.give_out('detectors', [table(rows, arguments)], arguments)
+    return 0
+
+
+def people_of_frames(count: int) -> list[list[list[float]]]:
+    """Return, for each frame, the boxes of the people whom the default detector finds.
+
+    :raises weights.WeightsError: the detector or the clip is not there.
+    """
+    detector = stages.DETECTORS[DEFAULT](None, RuntimeOptions())
+    images = frames(Clip.load('multi'), count)
+    return [detector(image, DetectorOptions()).boxes.tolist() for image in images]
+
+
+def measure(job: Job) -> Measured:
+    """Return what a job took in a process of its own.
+
+    :raises weights.WeightsError: it failed, for a reason that its last words say.
+    """
+    command = [sys.executable, '-m', 'pose3d_ros.benchmarks.detector_process']
+    done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True)
+    if done.returncode:
+        words = done.stderr.strip().splitlines() or [f'exit status {done.returncode}']
+        raise weights.WeightsError(f'{job.name}: {words[-1]}')
+    return Measured(**json.loads(done.stdout))
+
+
+def table(rows: list[Row], arguments: argparse.Namespace) -> report.Table:
+    """Return the table of all detectors, the first of which is the default one."""
+    reference = rows[0].measured
+    cells: list[tuple[str | float, ...]] = []
+    for row in rows:
+        m = row.measured
+        cells.append(
+            (
+                DETECTORS[row.name][0],
+                DETECTORS[row.name][2],
+                'random' if row.random else 'published',
+                m.precision,
+                m.detect_ms,
+                m.root_ms,
+                m.pose_ms,
+                m.total_ms,
+                m.detect_ms / reference.detect_ms,
+                m.total_ms / reference.total_ms,
+                m.peak_mb,
+            )
+        )
+    behind = "the paper's, ResNet-50 in PyTorch, random weights" if arguments.paper else 'default'
+    return report.Table(
+        f'{arguments.frames} frames of 1088 x 1920, {reference.people:.1f} people each; '
+        f'RootNet and PoseNet: {behind}',
+        (
+            ('detector', ''), ('input px', ''), ('weights', ''), ('runs in', ''),
+            ('DetectNet ms', '.0f'), ('RootNet ms', '.0f'), ('PoseNet ms', '.0f'),
+            ('total ms', '.0f'), ('DetectNet / default', '.1f'), ('total / default', '.1f'),
+            ('peak MB', '.0f'),
+        ),
+        cells,
+        'Medians over the frames, each stage with all that belongs to it, on all cores. Random '
+        'weights: the network is of the published size, and its time does not depend on them; '
+        'what it finds is not used. RootNet and PoseNet get the people of the default detector, '
+        'so they are the same for all. Peak MB: resident memory of a process that has done '
+        'nothing but detect, with Python, its libraries and the frames.',
+    )  # fmt: skip
