@@ -370,8 +370,9 @@ def test_detectors_are_compared_with_the_default_one() -> None:
 
 def test_each_detector_runs_in_a_process_of_its_own() -> None:
     """The default one and the smallest of the others, really, on a frame."""
+    ballast = np.ones(100_000_000)  # 800 MB of this process, not to be counted in
     people = detectors.people_of_frames(1)
-    assert len(people) == 1 and len(people[0]) >= 2
+    assert ballast.all() and len(people) == 1 and len(people[0]) >= 2
     rows = {
         name: detectors.measure(Job(name, detectors.DETECTORS[name][1], None, 'f32', False, people))
         for name in ('yolox', 'dfine_nano')
@@ -381,14 +382,13 @@ def test_each_detector_runs_in_a_process_of_its_own() -> None:
         assert m.total_ms == pytest.approx(m.detect_ms + m.root_ms + m.pose_ms)
         assert min(m.detect_ms, m.root_ms, m.pose_ms) > 1
     # PyTorch and transformers are in the memory of the process that needs them alone
-    assert 100 < rows['yolox'].peak_mb < rows['dfine_nano'].peak_mb - 100
+    assert 100 < rows['yolox'].peak_mb < 600 < rows['dfine_nano'].peak_mb < 1600
 
 
-def test_what_a_detector_lacks_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ('--frames', '1', '--detectors', 'detr_r50', '--weights', f'detr_r50={tmp_path}')
-    assert benchmark.run(parsed('detectors', *words)) == 1
-    error = capsys.readouterr().err
-    assert 'detr_r50: ' in error and f'{tmp_path} cannot be loaded' in error
+def test_what_a_detector_lacks_is_said(tmp_path: Path) -> None:
+    job = Job('detr_r50', 'detr', str(tmp_path), 'f32', False, [[[0, 0, 9, 9]]])
+    with pytest.raises(weights.WeightsError, match=f'detr_r50: {tmp_path} cannot be loaded'):
+        detectors.measure(job)
     with pytest.raises(SystemExit):
         parsed('detectors', '--weights', 'yolox=x')
 

@@ -4,7 +4,7 @@ Reads a job from the standard input and writes what was measured to the standard
 """
 
 import json
-import resource
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -81,7 +81,7 @@ def measure(job: Job) -> Measured:
     options = DetectorOptions()
     detector(images[0], options)  # warms up
     detect_s = [_seconds(partial(detector, image, options)) for image in images]
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mb = peak_memory_mb()
     rootnet, posenet = _paper(runtime) if job.paper else _default(runtime)
     root_s, pose_s = _behind(rootnet, posenet, images, job.people, camera)
     total_s = np.sum([detect_s, root_s, pose_s], axis=0)
@@ -91,6 +91,20 @@ def measure(job: Job) -> Measured:
     precision = detector.networks[0].precision
     people = float(np.mean([len(boxes) for boxes in job.people]))
     return Measured(precision, detect_ms, root_ms, pose_ms, total_ms, peak_mb, people)
+
+
+def peak_memory_mb() -> float:
+    """Return the most resident memory that this process has had.
+
+    Not by getrusage, which counts in what the process had before it that started this one. NaN
+    where there is no /proc.
+    """
+    try:
+        status = Path('/proc/self/status').read_text()
+    except OSError:
+        return float('nan')
+    (kilobytes,) = re.findall(r'^VmHWM:\s+(\d+) kB$', status, re.MULTILINE)
+    return int(kilobytes) / 1024
 
 
 def _behind(
