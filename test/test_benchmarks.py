@@ -382,7 +382,7 @@ def test_each_detector_runs_in_a_process_of_its_own() -> None:
         assert m.total_ms == pytest.approx(m.detect_ms + m.root_ms + m.pose_ms)
         assert min(m.detect_ms, m.root_ms, m.pose_ms) > 1
     # PyTorch and transformers are in the memory of the process that needs them alone
-    assert 100 < rows['yolox'].peak_mb < 600 < rows['dfine_nano'].peak_mb < 1600
+    assert 100 < rows['yolox'].peak_mib < 600 < rows['dfine_nano'].peak_mib < 1600
 
 
 def test_what_a_detector_lacks_is_said(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ Reads a job from the standard input and writes what was measured to the standard
 """
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,15 +14,16 @@ from time import perf_counter
 import numpy as np
 
 from pose3d_ros import stages
+from pose3d_ros.benchmarks import report
 from pose3d_ros.camera import Camera
 from pose3d_ros.data.pose2sim import Clip, ClipError
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.stages3dmppe import PoseNet3DMPPE, RootNet3DMPPE
 from pose3d_ros.people import Persons
+from pose3d_ros.skeletons import MUCO
 from pose3d_ros.weights import WeightsError
-
-_PAPER_JOINTS = 21
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Measured:
 
     :param precision: what the detector computed in.
     :param total_ms: of a frame through all three stages.
-    :param peak_mb: most resident memory of the process up to the last detection.
+    :param peak_mib: most resident memory of the process up to the last detection.
     :param people: mean of a frame.
     """
 
@@ -61,7 +61,7 @@ class Measured:
     root_ms: float
     pose_ms: float
     total_ms: float
-    peak_mb: float
+    peak_mib: float
     people: float
 
 
@@ -81,7 +81,7 @@ def measure(job: Job) -> Measured:
     options = DetectorOptions()
     detector(images[0], options)  # warms up
     detect_s = [_seconds(partial(detector, image, options)) for image in images]
-    peak_mb = peak_memory_mb()
+    peak_mib = report.peak_mib()
     rootnet, posenet = _paper(runtime) if job.paper else _default(runtime)
     root_s, pose_s = _behind(rootnet, posenet, images, job.people, camera)
     total_s = np.sum([detect_s, root_s, pose_s], axis=0)
@@ -90,21 +90,7 @@ def measure(job: Job) -> Measured:
     )
     precision = detector.networks[0].precision
     people = float(np.mean([len(boxes) for boxes in job.people]))
-    return Measured(precision, detect_ms, root_ms, pose_ms, total_ms, peak_mb, people)
-
-
-def peak_memory_mb() -> float:
-    """Return the most resident memory that this process has had.
-
-    Not by getrusage, which counts in what the process had before it that started this one. NaN
-    where there is no /proc.
-    """
-    try:
-        status = Path('/proc/self/status').read_text()
-    except OSError:
-        return float('nan')
-    (kilobytes,) = re.findall(r'^VmHWM:\s+(\d+) kB$', status, re.MULTILINE)
-    return int(kilobytes) / 1024
+    return Measured(precision, detect_ms, root_ms, pose_ms, total_ms, peak_mib, people)
 
 
 def _behind(
@@ -150,12 +136,11 @@ def _paper(runtime: RuntimeOptions) -> tuple[stages.RootNet, stages.PoseNet]:
     """Return the paper's networks with random weights."""
     from pose3d_ros.models.posenet import PoseNet
     from pose3d_ros.models.rootnet import RootNet
-    from pose3d_ros.models.snapshots import JOINT_SETS
-    from pose3d_ros.models.stages3dmppe import PoseNet3DMPPE, RootNet3DMPPE
+    from pose3d_ros.models.torch_network import TorchNetwork
 
-    rootnet = RootNet3DMPPE(RootNet().eval().requires_grad_(False), runtime)
-    posenet = PoseNet(_PAPER_JOINTS).eval().requires_grad_(False)
-    return rootnet, PoseNet3DMPPE(posenet, JOINT_SETS[_PAPER_JOINTS], runtime)
+    rootnet = TorchNetwork(RootNet().eval().requires_grad_(False), runtime)
+    posenet = TorchNetwork(PoseNet(len(MUCO)).eval().requires_grad_(False), runtime)
+    return RootNet3DMPPE(rootnet), PoseNet3DMPPE(posenet, MUCO)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -131,7 +131,7 @@ def table(rows: list[Row], arguments: argparse.Namespace) -> report.Table:
                 m.total_ms,
                 m.detect_ms / reference.detect_ms,
                 m.total_ms / reference.total_ms,
-                m.peak_mb,
+                m.peak_mib,
             )
         )
     behind = "the paper's, ResNet-50 in PyTorch, random weights" if arguments.paper else 'default'
@@ -142,12 +142,12 @@ def table(rows: list[Row], arguments: argparse.Namespace) -> report.Table:
             ('detector', ''), ('input px', ''), ('weights', ''), ('runs in', ''),
             ('DetectNet ms', '.0f'), ('RootNet ms', '.0f'), ('PoseNet ms', '.0f'),
             ('total ms', '.0f'), ('DetectNet / default', '.1f'), ('total / default', '.1f'),
-            ('peak MB', '.0f'),
+            ('peak MiB', '.0f'),
         ),
         cells,
         'Medians over the frames, each stage with all that belongs to it, on all cores. Random '
         'weights: the network is of the published size, and its time does not depend on them; '
         'what it finds is not used. RootNet and PoseNet get the people of the default detector, '
-        'so they are the same for all. Peak MB: resident memory of a process that has done '
+        'so they are the same for all. Peak MiB: resident memory of a process that has done '
         'nothing but detect, with Python, its libraries and the frames.',
     )  # fmt: skip

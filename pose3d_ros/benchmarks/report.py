@@ -123,3 +123,12 @@ def describe(on: dict[str, str | int | bool]) -> str:
         f'{on["processor"]}, {on["cores"]} cores, {"with" if on["bf16"] else "no"} bf16, '
         f'{on["system"]}, OpenVINO {on["openvino"]}'
     )
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process has held.
+
+    Not by getrusage, which counts in what the process had that started this one.
+    """
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith('VmHWM')) / 1024

@@ -18,9 +18,9 @@ from pose3d_ros.benchmarks import report
 from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.models.crops3dmppe import cut_boxes, process_boxes
+from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.onnx_files import load_posenet, load_rootnet
 from pose3d_ros.models.runtime import RuntimeOptions
-from pose3d_ros.models.yolox import DetectorOptions
 from pose3d_ros.stages import DETECTORS, need_extra
 
 ORIGINAL = 'PyTorch, crop by crop (original)'
@@ -186,7 +186,7 @@ def _work(pipe: Connection, files: Files, way: Way, crops: np.ndarray) -> None:
         start = perf_counter()
         (output,) = call(crops)
         pipe.send((perf_counter() - start) * 1e3)
-    pipe.send((output, _peak_mib()))
+    pipe.send((output, report.peak_mib()))
 
 
 def load(files: Files, way: Way) -> _Call:
@@ -205,12 +205,6 @@ def load(files: Files, way: Way) -> _Call:
     if files.name == 'rootnet':
         return TorchNetwork(snapshots.load_rootnet(files.snapshot), options)
     return TorchNetwork(snapshots.load_posenet(files.snapshot)[0], options)
-
-
-def _peak_mib() -> float:
-    """Return the most memory that this process has held."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith('VmHWM')) / 1024
 
 
 def table(name: str, weights: str, results: dict[Way, Result]) -> Table:
