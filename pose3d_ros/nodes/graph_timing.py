@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import Executor, ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
@@ -22,7 +22,6 @@ from pose3d_ros.msg import Pose3DArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
 from pose3d_ros.nodes.messages import camera_to_info, image_to_message
 from pose3d_ros.nodes.processes import Starter, processes
-from pose3d_ros.nodes.stage import new_executor
 from pose3d_ros.transport import prepare_process
 
 _QOS = QoSProfile(depth=2)
@@ -145,7 +144,7 @@ def graph_under_test(
         _start(start, composed, parameters)
         rclpy.init()
         driver = CameraDriver(images, camera)
-        executor = new_executor()
+        executor = SingleThreadedExecutor()
         executor.add_node(driver)
         thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
         thread.start()
@@ -168,7 +167,7 @@ def _start(start: Starter, composed: bool, parameters: dict[str, tuple[str, ...]
         start(node, *parameters.get(node, ()))
 
 
-def _spin(executor: Executor) -> None:
+def _spin(executor: SingleThreadedExecutor) -> None:
     try:
         executor.spin()
     except ExternalShutdownException:

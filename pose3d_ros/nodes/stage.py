@@ -9,7 +9,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from pose3d_ros.camera import CameraError
@@ -177,7 +177,7 @@ def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = Non
     status = 0
     try:
         stages = make_stages()
-        executor = new_executor()
+        executor = SingleThreadedExecutor()
         for stage in stages:
             executor.add_node(stage)
         spin(executor)
@@ -194,20 +194,7 @@ def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = Non
     sys.exit(status)
 
 
-def new_executor() -> Executor:
-    """Return the events executor of this rclpy, or the usual one where it has none.
-
-    The usual one rebuilds its wait set of every entity in Python for every message: for the
-    pipeline 4 ms of processor time per image, taken from the networks on the same cores.
-    """
-    try:
-        from rclpy.experimental import EventsExecutor
-    except ImportError:  # Jazzy of 2024
-        return SingleThreadedExecutor()
-    return EventsExecutor()
-
-
-def spin(executor: Executor) -> None:
+def spin(executor: SingleThreadedExecutor) -> None:
     """Spin until told to stop.
 
     `executor.spin` waits without a limit, and now and then misses the signal that ends it.
