@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from rclpy.duration import Duration
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -39,6 +40,15 @@ def finish(process: subprocess.Popen[str], seconds: float = 90.0) -> tuple[int, 
     """Wait for a process; return its status and what it said."""
     said = process.communicate(timeout=seconds)[1]
     return process.returncode, said
+
+
+def hear(process: subprocess.Popen[str], *texts: str) -> None:
+    """Wait until a process has said each of some texts."""
+    missing = set(texts)
+    while missing:
+        line = process.stderr.readline()  # type: ignore[union-attr]
+        assert line, f'it ended without {missing}'
+        missing = {text for text in missing if text not in line}
 
 
 @pytest.fixture
@@ -132,26 +142,27 @@ def test_a_recorder_that_is_behind_records_what_waits_when_it_is_stopped(
 ) -> None:
     recorder = start('recorder', output=tmp_path / 'bag')
     poses = graph.node.create_publisher(Pose3DArray, 'poses', 100)
-    images = graph.node.create_publisher(Image, 'image_raw', 10)
-    graph.wait(lambda: poses.get_subscription_count() and images.get_subscription_count(), 'it')
-    time.sleep(1.0)  # the other side has to find us too
-    # as far behind as can be: it does nothing while all of this comes, and wakes up to the signal
-    recorder.send_signal(signal.SIGSTOP)
+    images = graph.publisher(Image, 'image_raw')
+    early = Pose3DArray()
+    early.header.stamp.sec = 1000
+    timer = graph.node.create_timer(0.1, lambda: poses.publish(early))
+    hear(recorder, 'recording /poses')  # both sides know each other
+    timer.cancel()
+    # noise takes longest to compress: some tenths of a second in which it does nothing else
+    noise = np.random.default_rng(0).integers(0, 256, (960, 1280, 3), np.uint8)
+    image = image_to_message(noise, Header(frame_id='camera'))
+    for _ in range(5):
+        images.publish(image)
     for second in range(40):
         message = Pose3DArray()
         message.header.stamp.sec = second
         poses.publish(message)
-    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
-    for _ in range(8):
-        images.publish(image_to_message(noise, Header(frame_id='camera')))
+    assert poses.wait_for_all_acked(Duration(seconds=10.0))  # all are there, few were taken
     recorder.send_signal(number)
-    recorder.send_signal(signal.SIGCONT)
     assert finish(recorder)[0] == 0
     with open_bag(tmp_path / 'bag') as reader:
-        kept = list(messages(reader))
-        seconds = [m.decoded().header.stamp.sec for m in kept if m.topic == '/poses']
-    assert seconds == list(range(40))
-    assert sum(m.topic == '/image_raw/compressed' for m in kept) == 8
+        seconds = [m.decoded().header.stamp.sec for m in messages(reader, ['/poses'])]
+    assert [second for second in seconds if second < 1000] == list(range(40))
 
 
 def test_a_recorder_that_is_stopped_is_not_kept_by_those_who_go_on(
@@ -160,13 +171,13 @@ def test_a_recorder_that_is_stopped_is_not_kept_by_those_who_go_on(
     recorder = start('recorder', output=tmp_path / 'bag')
     poses = graph.publisher(Pose3DArray, 'poses')
     graph.node.create_timer(0.01, lambda: poses.publish(Pose3DArray()))
-    time.sleep(0.5)
+    hear(recorder, 'recording /poses')
     recorder.send_signal(signal.SIGINT)
     start_s = time.monotonic()
     assert finish(recorder)[0] == 0
     assert time.monotonic() - start_s < 8  # 2 s, and a busy machine
     with open_bag(tmp_path / 'bag') as reader:
-        assert len(list(messages(reader, ['/poses']))) > 10
+        assert len(list(messages(reader, ['/poses']))) > 0
 
 
 def test_the_recorder_does_not_overwrite(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ _BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 _POLL_S = 0.1
 # Once it is told to stop, the recorder takes what waits until nothing came for so long, or until
 # it was that long: whoever goes on publishing must not keep it.
-_QUIET_S, _DRAIN_S = 0.25, 2.0
+_QUIET_S, _DRAIN_S = 0.5, 2.0
 
 
 class Recorder(Node):
@@ -54,6 +54,7 @@ class Recorder(Node):
         self._bag = BagWriter(Path(value_of(self, 'output')))
         self._lock = threading.Lock()
         self._last_s = 0.0
+        self._seen: set[str] = set()
         self.create_subscription(Image, 'image_raw', self._take_image, _BEST_EFFORT)
         for topic, message_type in _TOPICS:
             self._record_raw(topic, message_type)
@@ -87,6 +88,9 @@ class Recorder(Node):
         with self._lock:
             self._bag.write(topic, type_name, self.get_clock().now().nanoseconds, data)
         self._last_s = time.monotonic()
+        if topic not in self._seen:
+            self._seen.add(topic)
+            self.get_logger().info(f'recording {topic}: its first message came')
 
     def record(self, stopped: threading.Event) -> None:
         """Record until told to stop, and then what waits by then."""
