@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,17 @@ import cv2
 import numpy as np
 import pytest
 from rclpy.duration import Duration
+from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header
 
 from pose3d_ros import weights
 from pose3d_ros.bags import BagError, BagWriter, messages, open_bag
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import Pose3DArray
 from pose3d_ros.nodes.inputs import stamp_ns
-from pose3d_ros.nodes.messages import image_from_message, image_to_message
+from pose3d_ros.nodes.messages import image_from_message
 from pose3d_ros.nodes.player import bag_shots
+from pose3d_ros.nodes.recorder import Recorder
 from pose3d_ros.transport import child_environment
 
 
@@ -136,43 +138,46 @@ def test_what_the_recorder_keeps_the_player_plays(graph: Any, folder: Path, tmp_
     assert [stamp_ns(m.header) / 1e9 for m in images] == pytest.approx(recorded, abs=1e-6)
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_recorder_that_is_behind_records_what_waits_when_it_is_stopped(
-    graph: Any, tmp_path: Path, number: signal.Signals
+    graph: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorder = start('recorder', output=tmp_path / 'bag')
+    monkeypatch.chdir(tmp_path)
+    recorder = Recorder()
     poses = graph.node.create_publisher(Pose3DArray, 'poses', 100)
-    images = graph.publisher(Image, 'image_raw')
-    early = Pose3DArray()
+    # messages that come before both sides know each other are lost: the first that came is waited
+    # for, and from then on the recorder does nothing
+    taking, early = SingleThreadedExecutor(), Pose3DArray()
+    taking.add_node(recorder)
     early.header.stamp.sec = 1000
-    timer = graph.node.create_timer(0.1, lambda: poses.publish(early))
-    hear(recorder, 'recording /poses')  # both sides know each other
-    timer.cancel()
-    # noise takes longest to compress: some tenths of a second in which it does nothing else
-    noise = np.random.default_rng(0).integers(0, 256, (960, 1280, 3), np.uint8)
-    image = image_to_message(noise, Header(frame_id='camera'))
-    for _ in range(5):
-        images.publish(image)
+    bag = tmp_path / 'poses'
+    graph.wait(
+        lambda: poses.publish(early) or taking.spin_once(timeout_sec=0.1) or recorder.topics, 'one'
+    )
+    taking.remove_node(recorder)
     for second in range(40):
         message = Pose3DArray()
         message.header.stamp.sec = second
         poses.publish(message)
-    assert poses.wait_for_all_acked(Duration(seconds=10.0))  # all are there, few were taken
-    recorder.send_signal(number)
-    assert finish(recorder)[0] == 0
-    with open_bag(tmp_path / 'bag') as reader:
+    assert poses.wait_for_all_acked(Duration(seconds=10.0))  # all have come, none was taken
+    stopped = threading.Event()
+    stopped.set()
+    recorder.record(stopped)
+    recorder.close()
+    recorder.destroy_node()
+    with open_bag(bag) as reader:
         seconds = [m.decoded().header.stamp.sec for m in messages(reader, ['/poses'])]
     assert [second for second in seconds if second < 1000] == list(range(40))
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_recorder_that_is_stopped_is_not_kept_by_those_who_go_on(
-    graph: Any, tmp_path: Path
+    graph: Any, tmp_path: Path, number: signal.Signals
 ) -> None:
     recorder = start('recorder', output=tmp_path / 'bag')
     poses = graph.publisher(Pose3DArray, 'poses')
     graph.node.create_timer(0.01, lambda: poses.publish(Pose3DArray()))
-    hear(recorder, 'recording /poses')
-    recorder.send_signal(signal.SIGINT)
+    hear(recorder, 'recording /poses')  # both sides know each other
+    recorder.send_signal(number)
     start_s = time.monotonic()
     assert finish(recorder)[0] == 0
     assert time.monotonic() - start_s < 8  # 2 s, and a busy machine

@@ -54,7 +54,8 @@ class Recorder(Node):
         self._bag = BagWriter(Path(value_of(self, 'output')))
         self._lock = threading.Lock()
         self._last_s = 0.0
-        self._seen: set[str] = set()
+        #: Topics of which something came.
+        self.topics: set[str] = set()
         self.create_subscription(Image, 'image_raw', self._take_image, _BEST_EFFORT)
         for topic, message_type in _TOPICS:
             self._record_raw(topic, message_type)
@@ -88,8 +89,8 @@ class Recorder(Node):
         with self._lock:
             self._bag.write(topic, type_name, self.get_clock().now().nanoseconds, data)
         self._last_s = time.monotonic()
-        if topic not in self._seen:
-            self._seen.add(topic)
+        if topic not in self.topics:
+            self.topics.add(topic)
             self.get_logger().info(f'recording {topic}: its first message came')
 
     def record(self, stopped: threading.Event) -> None:
