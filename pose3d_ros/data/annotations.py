@@ -36,6 +36,9 @@ class Annotations:
     :param focal_px: (n, 2) fx and fy.
     :param centre_px: (n, 2) cx and cy.
     :param groups: n names by which tables are split (Human3.6M: the action), '' = none.
+    :param image_ids: (m,) by which result files of the data set refer to an image; None = the data
+        set has none.
+    :param person_ids: (n,) the same for people (3DPW: ann_id).
     """
 
     name: str
@@ -50,6 +53,8 @@ class Annotations:
     focal_px: np.ndarray
     centre_px: np.ndarray
     groups: tuple[str, ...]
+    image_ids: np.ndarray | None = None
+    person_ids: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         m, n, j = len(self.images), len(self.image_indices), len(self.skeleton)
@@ -57,6 +62,8 @@ class Annotations:
             'image_sizes': (m, 2), 'boxes': (n, 4), 'pixels': (n, j, 2), 'joints': (n, j, 3),
             'visible': (n, j), 'focal_px': (n, 2), 'centre_px': (n, 2),
         }  # fmt: skip
+        ids = {'image_ids': (m,), 'person_ids': (n,)}
+        wanted |= {field: shape for field, shape in ids.items() if getattr(self, field) is not None}
         for field, shape in wanted.items():
             found = np.shape(getattr(self, field))
             if found != shape:
@@ -74,6 +81,7 @@ class Annotations:
         return replace(
             self,
             groups=tuple(self.groups[i] for i in indices),
+            person_ids=None if self.person_ids is None else self.person_ids[indices],
             **{field: getattr(self, field)[indices] for field in arrays},
         )
 

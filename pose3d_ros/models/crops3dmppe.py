@@ -22,15 +22,17 @@ _BOX_PADDING = 1.25
 _SPACE_M = 2.0
 
 
-def process_boxes(boxes: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+def process_boxes(
+    boxes: np.ndarray, width: int | np.ndarray, height: int | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the square boxes to cut, and which there are.
 
     A square may reach outside the image. There is none for a box without area or without a pixel
     in the image; its row is NaN.
 
     :param boxes: (n, 4) x, y, w, h, tight around people, pixels of the original image.
-    :param width: of the image, pixels.
-    :param height: of the image, pixels.
+    :param width: of the image, pixels; or (n,), of each box's image.
+    :param height: of the image, pixels; or (n,).
     :return: (n, 4) x, y, w, h, pixels; (n,) bool.
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)

@@ -1,0 +1,163 @@
+"""JSON files of annotations, read by columns: lists of objects in, arrays out.
+
+Most of the data sets of 3DMPPE come as files in the style of MS COCO: one list of images, one of
+annotations that refer to them by `image_id`. Whatever is wrong in one is named with data set,
+file and record.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from pose3d_ros.data.annotations import DataError
+
+_REMEDY = 'get the file again, or remove the record (docs/training.md says where it comes from)'
+
+
+def read_json(
+    path: Path, origin: str, hook: Callable[[dict[str, Any]], Any] | None = None
+) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    :param origin: data set, split and subject, for messages.
+    :param hook: is given every object of the file as it is parsed, and returns what to keep.
+    :raises DataError: the file is missing, unreadable or not a JSON object.
+    """
+    try:
+        with path.open('rb') as file:
+            content = json.load(file, object_hook=hook)
+    except FileNotFoundError as error:
+        raise DataError(
+            f'{origin}: there is no {path}; docs/training.md says where it comes from'
+        ) from error
+    except OSError as error:
+        raise DataError(f'{origin}: cannot read {path}: {error.strerror}') from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f'{origin}: {path} is not complete JSON ({error}); get the file again'
+        ) from error
+    if not isinstance(content, dict):
+        raise DataError(f'{origin}: {path} holds a {type(content).__name__}, not an object')
+    return content
+
+
+@dataclass(frozen=True)
+class Records:
+    """A list of JSON objects of a file.
+
+    :param origin: data set, split and subject, for messages.
+    :param path: the file.
+    :param kind: what one of them is: 'image', 'annotation'.
+    :param rows: the objects.
+    """
+
+    origin: str
+    path: Path
+    kind: str
+    rows: list[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, indices: Iterable[int]) -> 'Records':
+        """Return some of the records."""
+        return replace(self, rows=[self.rows[i] for i in indices])
+
+    def numbers(self, field: str, *shape: int) -> np.ndarray:
+        """Return a field of all records, (n, *shape) float64, finite.
+
+        :raises DataError: a record lacks the field, or has something else there, or NaN.
+        """
+        try:
+            column = np.array([row[field] for row in self.rows], np.float64)
+            column = column.reshape(len(self), *shape)
+        except (KeyError, TypeError, ValueError):
+            self._blame(field, shape)
+        if not np.isfinite(column).all():
+            self._blame(field, shape)
+        return column
+
+    def integers(self, field: str) -> np.ndarray:
+        """Return a field of all records, (n,) int64; DataError as `numbers`."""
+        return self.numbers(field).astype(np.int64)
+
+    def texts(self, field: str) -> list[str]:
+        """Return a field of all records; DataError where a record lacks it, or it is no text."""
+        try:
+            column = [row[field] for row in self.rows]
+        except (KeyError, TypeError):
+            self._blame(field, ())
+        for row, text in zip(self.rows, column, strict=True):
+            if not isinstance(text, str):
+                self.fail(row, f"'{field}' is no text")
+        return column
+
+    def fail(self, row: dict[str, Any], reason: str) -> NoReturn:
+        """Raise DataError about a record."""
+        name = row.get('id', '?') if isinstance(row, dict) else '?'
+        raise DataError(f'{self.origin}: {self.path}: {self.kind} {name}: {reason}; {_REMEDY}')
+
+    def _blame(self, field: str, shape: tuple[int, ...]) -> NoReturn:
+        """Raise DataError about the first record whose field cannot be used."""
+        for row in self.rows:
+            if not isinstance(row, dict) or field not in row:
+                self.fail(row, f"there is no '{field}'")
+            try:
+                numbers = np.array(row[field], np.float64).reshape(shape)
+            except (TypeError, ValueError):
+                wanted = ' x '.join(map(str, shape)) if shape else 'one'
+                self.fail(row, f"'{field}' is not {wanted} number(s)")
+            if not np.isfinite(numbers).all():
+                self.fail(row, f"'{field}' holds NaN or infinity")
+        raise DataError(f"{self.origin}: {self.path}: '{field}' differs between records; {_REMEDY}")
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """An annotation file in the style of MS COCO.
+
+    :param images: with `id`, `width`, `height` and `file_name`.
+    :param annotations: with `image_id` and `bbox`.
+    """
+
+    images: Records
+    annotations: Records
+
+    @classmethod
+    def read(
+        cls, path: Path, origin: str, hook: Callable[[dict[str, Any]], Any] | None = None
+    ) -> 'CocoFile':
+        """Read a file; `origin` and `hook` as in `read_json`.
+
+        :raises DataError: the file cannot be used, or has no list of images or annotations.
+        """
+        content = read_json(path, origin, hook)
+        lists = []
+        for key in ('images', 'annotations'):
+            if not isinstance(content.get(key), list):
+                raise DataError(f"{origin}: {path} has no list '{key}'; get the file again")
+            lists.append(Records(origin, path, key[:-1], content[key]))
+        return cls(*lists)
+
+    def image_rows(self) -> np.ndarray:
+        """Return which image each annotation is in, (n,), as an index into `images`.
+
+        :raises DataError: two images have the same id, or there is none of an annotation's.
+        """
+        ids, wanted = self.images.integers('id'), self.annotations.integers('image_id')
+        order = np.argsort(ids, kind='stable')
+        in_order = ids[order]
+        twice = np.flatnonzero(in_order[1:] == in_order[:-1])
+        if len(twice):
+            self.images.fail(self.images.rows[order[twice[0]]], 'its id is there twice')
+        places = np.minimum(np.searchsorted(in_order, wanted), len(ids) - 1)
+        unknown = np.flatnonzero(in_order[places] != wanted) if len(ids) else np.arange(len(wanted))
+        if len(unknown):
+            self.annotations.fail(
+                self.annotations.rows[unknown[0]], f'there is no image {wanted[unknown[0]]}'
+            )
+        return np.asarray(order[places])
