@@ -9,12 +9,14 @@ from paper import expected, keys, needed_torch, rule_weights
 
 torch = needed_torch()
 
+import torchvision  # noqa: E402
 from torch import nn  # noqa: E402
 
 from pose3d_ros.models import heatmaps  # noqa: E402
 from pose3d_ros.models.crops3dmppe import MEAN, STD  # noqa: E402
 from pose3d_ros.models.heatmaps import expectation_3d, softmax_expectation_3d  # noqa: E402
 from pose3d_ros.models.posenet import PoseNet, posenet_loss  # noqa: E402
+from pose3d_ros.models.resnet import ResNet  # noqa: E402
 from pose3d_ros.models.rootnet import RootNet, rootnet_loss  # noqa: E402
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
 from pose3d_ros.models.stages3dmppe import PoseNet3DMPPE, unmirrored  # noqa: E402
@@ -83,6 +85,21 @@ def test_backbones_have_the_size_of_the_published_ones(depth: int, millions: flo
         network = RootNet(depth)
     assert sum(p.numel() for p in network.backbone.parameters()) == round(millions * 1e6)
     assert sum(p.numel() for p in network.root.parameters()) == 33_997_634 - 23_508_032
+
+
+@pytest.mark.parametrize('depth', [18, 34, 50])
+def test_backbones_are_torchvision_s(depth: int) -> None:
+    """The same keys in the same order, and the same features: its weight files fit."""
+    theirs = getattr(torchvision.models, f'resnet{depth}')(weights=None).eval()
+    theirs.fc = theirs.avgpool = nn.Identity()
+    ours = ResNet(depth).eval()
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    image = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        features = ours(image)
+        np.testing.assert_allclose(features.flatten(1), theirs(image), atol=1e-4)
+    assert features.shape == (1, ours.features, 2, 3)
 
 
 @pytest.mark.parametrize(('joints', 'count'), [(18, 34_291_392), (21, 34_340_736)])

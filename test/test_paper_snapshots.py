@@ -82,9 +82,10 @@ def test_the_joint_set_is_read_from_the_file(save: Save, joints: int, name: str)
     assert skeleton.name == name
 
 
-@pytest.mark.parametrize(('depth', 'blocks'), [(50, 6), (101, 23), (152, 36)])
+@pytest.mark.parametrize(('depth', 'blocks'), [(18, 2), (34, 6), (50, 6), (101, 23), (152, 36)])
 def test_the_backbone_is_read_from_the_file(save: Save, depth: int, blocks: int) -> None:
-    assert len(load_rootnet(save(rootnet_state(depth))).backbone.layer3) == blocks
+    backbone = load_rootnet(save(rootnet_state(depth))).backbone
+    assert (backbone.depth, len(backbone.layer3)) == (depth, blocks)
 
 
 def test_a_folder_gives_its_last_snapshot_or_the_one_of_an_epoch(tmp_path: Path) -> None:
@@ -119,7 +120,9 @@ def test_the_other_network_is_refused(save: Save) -> None:
 
 def test_another_backbone_is_refused(save: Save) -> None:
     shallow = {k: v for k, v in rootnet_state().items() if '.conv3.' not in k and '.5.' not in k}
-    with pytest.raises(SnapshotError, match=r'\(3, 4, 5, 3\) blocks of not three .* ResNet-50'):
+    with pytest.raises(
+        SnapshotError, match=r'\(3, 4, 5, 3\) blocks of 2 conv.* ResNet-34 \(3, 4, 6, 3\) of 2'
+    ):
         load_rootnet(save(shallow))
 
 

@@ -18,7 +18,7 @@ from pose3d_ros.models.crops3dmppe import MEAN, SIZE, STD
 from pose3d_ros.models.heatmaps import softmax_expectation_3d
 from pose3d_ros.models.onnx_files import INPUT, JOINTS, ROOT
 from pose3d_ros.models.posenet import PoseNet
-from pose3d_ros.models.resnet import BLOCKS, ResNet
+from pose3d_ros.models.resnet import ResNet
 from pose3d_ros.models.runtime import RuntimeOptions
 from pose3d_ros.models.snapshots import find_snapshot, load_posenet, load_rootnet, snapshot_epoch
 from pose3d_ros.models.torch_network import fold_batch_norms, lower_precision, normalised
@@ -193,13 +193,11 @@ def _example() -> dict[str, torch.Tensor]:
 
 def _metadata(name: str, backbone: ResNet, file: Path) -> dict[str, str]:
     """Return what the files of both networks say."""
-    blocks = tuple(len(s) for s in (backbone.layer1, backbone.layer2, backbone.layer3))
-    depth = next(d for d, wanted in BLOCKS.items() if wanted[:3] == blocks)
     epoch = snapshot_epoch(file)
     return {
         'network': name,
         'method': '3DMPPE (Moon et al., ICCV 2019)',
-        'backbone': f'ResNet-{depth}',
+        'backbone': f'ResNet-{backbone.depth}',
         'input': f'{INPUT} (batch, 3, {SIZE}, {SIZE}): RGB, (value of 0..255 - mean) / std, '
         f'mean {MEAN}, std {STD}',
         'epoch': 'unknown' if epoch is None else str(epoch),

@@ -4,11 +4,11 @@ Integral regression (Sun et al., "Integral Human Pose Regression", ECCV 2018): t
 expectation of the cell's index under the softmax of the heatmap.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import nn
 from torch.nn import functional
-
-from pose3d_ros.models.resnet import FEATURES
 
 SIZE = 64
 CHANNELS = 256
@@ -24,11 +24,14 @@ _EXPORTED_JOINTS = 3
 
 
 class Upsampling(nn.Sequential):
-    """Three times [4 x 4 deconvolution of stride 2, batch norm, ReLU]: 8 x 8 to 64 x 64."""
+    """Three times [4 x 4 deconvolution of stride 2, batch norm, ReLU]: 8 x 8 to 64 x 64.
 
-    def __init__(self) -> None:
+    :param features: channels of the backbone's output.
+    """
+
+    def __init__(self, features: int) -> None:
         layers: list[nn.Module] = []
-        for channels in (FEATURES, CHANNELS, CHANNELS):
+        for channels in (features, CHANNELS, CHANNELS):
             layers += [
                 nn.ConvTranspose2d(channels, CHANNELS, 4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(CHANNELS),
@@ -44,6 +47,16 @@ def initialise(head: nn.Module) -> None:
             nn.init.normal_(module.weight, std=0.001)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def in_f32(device: torch.device) -> AbstractContextManager:
+    """Return a context in which training in mixed precision computes in f32 too.
+
+    The last layers' logits end in an exponential, whose sums f16 and bf16 cannot hold.
+    """
+    if torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 def expectation_2d(logits: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from pose3d_ros.models.heatmaps import (
     SIZE,
     Upsampling,
     expectation_3d,
+    in_f32,
     initialise,
 )
 from pose3d_ros.models.resnet import ResNet
@@ -21,32 +22,35 @@ class PoseHead(nn.Module):
     """Features to joints.
 
     :param joints: how many.
+    :param features: channels of the backbone's output.
     """
 
-    def __init__(self, joints: int) -> None:
+    def __init__(self, joints: int, features: int) -> None:
         super().__init__()
-        self.deconv_layers = Upsampling()
+        self.deconv_layers = Upsampling(features)
         self.final_layer = nn.Conv2d(CHANNELS, joints * SIZE, 1)
         initialise(self)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return x, y, z (b, j, 3) in cells of the volume."""
         # the last layer stays in f32 where the others run in less
-        return expectation_3d(self.deconv_layers(features).float(), self.final_layer)
+        upsampled = self.deconv_layers(features)
+        with in_f32(features.device):
+            return expectation_3d(upsampled.float(), self.final_layer)
 
 
 class PoseNet(nn.Module):
     """Crops of people to their joints.
 
     :param joints: how many.
-    :param depth: of the backbone: 50, 101 or 152.
+    :param depth: of the backbone: 50, 101 or 152; 18 and 34 are not the paper's.
     """
 
     def __init__(self, joints: int, depth: int = 50) -> None:
         super().__init__()
         self.joints = joints
         self.backbone = ResNet(depth)
-        self.head = PoseHead(joints)
+        self.head = PoseHead(joints, self.backbone.features)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the joints (b, j, 3): x, y, z in 64ths of the crop and of 2 m, 0..63.

@@ -1,19 +1,48 @@
-"""ResNet-50, -101 and -152 (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016).
+"""ResNets (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016).
 
-The backbone of the paper's RootNet and PoseNet, without the classifier. Attributes carry the names
-that torchvision gave them, since they are the keys of the published weights; as there, it is the
-3 x 3 convolution of a block that strides.
+The backbone of the paper's RootNet and PoseNet, without the classifier. Theirs are ResNet-50, -101
+and -152; ResNet-18 and -34 are for training on a processor, and for smaller files. Attributes
+carry the names that torchvision gave them, since they are the keys of the published weights; as
+there, it is the 3 x 3 convolution of a block that strides.
 """
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-FEATURES = 2048
-#: Depth -> blocks in each of the four stages. Shallower ones have 512 features: the heads of
-#: 3DMPPE take 2048.
-BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-_EXPANSION = 4
+#: Depth -> blocks in each of the four stages.
+BLOCKS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions beside a shortcut.
+
+    :param channels: of the input.
+    :param width: channels inside, and that leave.
+    :param stride: of the first convolution and the shortcut.
+    """
+
+    expansion = 1
+
+    def __init__(self, channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = _shortcut(channels, width, stride)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (b, width, h / stride, w / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(x)).add_(shortcut), inplace=True)
 
 
 class Bottleneck(nn.Module):
@@ -24,19 +53,18 @@ class Bottleneck(nn.Module):
     :param stride: of the 3 x 3 convolution and the shortcut.
     """
 
+    expansion = 4
+
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
-        out = width * _EXPANSION
+        out = width * self.expansion
         self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out)
-        self.downsample: nn.Module | None = None
-        if stride != 1 or channels != out:
-            shortcut = nn.Conv2d(channels, out, 1, stride, bias=False)
-            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(out))
+        self.downsample = _shortcut(channels, out, stride)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (b, 4 * width, h / stride, w / stride)."""
@@ -49,29 +77,43 @@ class Bottleneck(nn.Module):
 class ResNet(nn.Module):
     """Images to features of a 32nd of their size.
 
-    :param depth: 50, 101 or 152.
+    :param depth: of BLOCKS.
     """
 
     def __init__(self, depth: int) -> None:
         super().__init__()
+        self.depth = depth
+        block: type[BasicBlock | Bottleneck] = BasicBlock if depth < 50 else Bottleneck
+        #: Channels that leave: 512, or 2048 from ResNet-50 on.
+        self.features = 512 * block.expansion
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         one, two, three, four = BLOCKS[depth]
-        self.layer1 = _stage(64, 64, one, stride=1)
-        self.layer2 = _stage(256, 128, two, stride=2)
-        self.layer3 = _stage(512, 256, three, stride=2)
-        self.layer4 = _stage(1024, 512, four, stride=2)
+        grown = block.expansion
+        self.layer1 = _stage(block, 64, 64, one, stride=1)
+        self.layer2 = _stage(block, 64 * grown, 128, two, stride=2)
+        self.layer3 = _stage(block, 128 * grown, 256, three, stride=2)
+        self.layer4 = _stage(block, 256 * grown, 512, four, stride=2)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Return features (b, 2048, h / 32, w / 32) of images (b, 3, h, w), in its precision."""
+        """Return (b, features, h / 32, w / 32) of images (b, 3, h, w), in its precision."""
         x = self.conv1(image.to(self.conv1.weight.dtype))
         x = F.relu(self.bn1(x), inplace=True)
         x = F.max_pool2d(x, 3, stride=2, padding=1)
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
 
-def _stage(channels: int, width: int, blocks: int, stride: int) -> nn.Sequential:
+def _stage(
+    block: type[BasicBlock | Bottleneck], channels: int, width: int, blocks: int, stride: int
+) -> nn.Sequential:
     """Return blocks of which the first strides."""
-    first = Bottleneck(channels, width, stride)
-    rest = (Bottleneck(width * _EXPANSION, width, 1) for _ in range(blocks - 1))
+    first = block(channels, width, stride)
+    rest = (block(width * block.expansion, width, 1) for _ in range(blocks - 1))
     return nn.Sequential(first, *rest)
+
+
+def _shortcut(channels: int, out: int, stride: int) -> nn.Module | None:
+    """Return what brings a block's input to the shape of its output; None = nothing has to."""
+    if stride == 1 and channels == out:
+        return None
+    return nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))

@@ -8,39 +8,50 @@ unlike the paper's formula, depth is gamma * k: gamma is a free output.
 import torch
 from torch import nn
 
-from pose3d_ros.models.heatmaps import CHANNELS, Upsampling, expectation_2d, initialise
-from pose3d_ros.models.resnet import FEATURES, ResNet
+from pose3d_ros.models.heatmaps import (
+    CHANNELS,
+    Upsampling,
+    expectation_2d,
+    in_f32,
+    initialise,
+)
+from pose3d_ros.models.resnet import ResNet
 
 
 class RootHead(nn.Module):
-    """Features to the pelvis in the heatmap, and gamma."""
+    """Features to the pelvis in the heatmap, and gamma.
 
-    def __init__(self) -> None:
+    :param features: channels of the backbone's output.
+    """
+
+    def __init__(self, features: int) -> None:
         super().__init__()
-        self.deconv_layers = Upsampling()
+        self.deconv_layers = Upsampling(features)
         self.xy_layer = nn.Conv2d(CHANNELS, 1, 1)
-        self.depth_layer = nn.Conv2d(FEATURES, 1, 1)
+        self.depth_layer = nn.Conv2d(features, 1, 1)
         initialise(self)
 
     def forward(self, features: torch.Tensor, k: torch.Tensor | float) -> torch.Tensor:
         """Return x, y in cells of the heatmap and depth in k's unit (b, 3)."""
         # the last layers stay in f32 where the others run in less
-        xy = expectation_2d(self.xy_layer(self.deconv_layers(features).float()))
-        pooled = features.float().mean(dim=(2, 3), keepdim=True)
-        gamma = self.depth_layer(pooled).flatten(1)
-        return torch.cat([xy, gamma * k], dim=1)
+        upsampled = self.deconv_layers(features)
+        with in_f32(features.device):
+            xy = expectation_2d(self.xy_layer(upsampled.float()))
+            pooled = features.float().mean(dim=(2, 3), keepdim=True)
+            gamma = self.depth_layer(pooled).flatten(1)
+            return torch.cat([xy, gamma * k], dim=1)
 
 
 class RootNet(nn.Module):
     """Crops of people to their pelvises.
 
-    :param depth: of the backbone: 50, 101 or 152.
+    :param depth: of the backbone: 50, 101 or 152; 18 and 34 are not the paper's.
     """
 
     def __init__(self, depth: int = 50) -> None:
         super().__init__()
         self.backbone = ResNet(depth)
-        self.root = RootHead()
+        self.root = RootHead(self.backbone.features)
 
     def forward(self, image: torch.Tensor, k: torch.Tensor | float = 1.0) -> torch.Tensor:
         """Return the pelvis (b, 3): x, y in 64ths of the crop's side, 0..63, and depth.

@@ -155,21 +155,32 @@ def _depth(path: Path, tensors: Mapping[str, torch.Tensor]) -> int:
         len({key.split('.')[2] for key in tensors if key.startswith(f'backbone.layer{stage}.')})
         for stage in range(1, 5)
     )
-    for depth, wanted in BLOCKS.items():
-        if blocks == wanted and 'backbone.layer1.0.conv3.weight' in tensors:
+    convolutions = 3 if 'backbone.layer1.0.conv3.weight' in tensors else 2
+    known = {d: (wanted, 3 if d >= 50 else 2) for d, wanted in BLOCKS.items()}
+    for depth, kind in known.items():
+        if kind == (blocks, convolutions):
             return depth
-    kind = 'three' if 'backbone.layer1.0.conv3.weight' in tensors else 'not three'
     raise SnapshotError(
-        f'{path} has a backbone of {blocks} blocks of {kind} convolutions; expected is a '
-        + ' or '.join(f'ResNet-{depth} {wanted}' for depth, wanted in BLOCKS.items())
-        + ' of three'
+        f'{path} has a backbone of {blocks} blocks of {convolutions} convolutions; expected is a '
+        + ' or '.join(f'ResNet-{d} {wanted} of {n}' for d, (wanted, n) in known.items())
     )
 
 
 def _filled(network: _Net, path: Path, tensors: Mapping[str, torch.Tensor]) -> _Net:
     """Return the network, made on the meta device, with the tensors as its weights."""
     expected = network.state_dict()
-    faults = [
+    if faults := faults_of(expected, tensors):
+        raise SnapshotError(f'{path} is not {type(network).__name__}: {fault_summary(faults)}')
+    typed = {key: tensors[key].to(like.dtype) for key, like in expected.items()}
+    network.load_state_dict(typed, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def faults_of(
+    expected: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]
+) -> list[str]:
+    """Return how tensors differ in name and shape from those that are expected."""
+    return [
         *(f'{key} is missing' for key in expected if key not in tensors),
         *(f'{key} does not belong there' for key in tensors if key not in expected),
         *(
@@ -178,11 +189,6 @@ def _filled(network: _Net, path: Path, tensors: Mapping[str, torch.Tensor]) -> _
             if key in tensors and tensors[key].shape != expected[key].shape
         ),
     ]
-    if faults:
-        raise SnapshotError(f'{path} is not {type(network).__name__}: {fault_summary(faults)}')
-    typed = {key: tensors[key].to(like.dtype) for key, like in expected.items()}
-    network.load_state_dict(typed, assign=True)
-    return network.eval().requires_grad_(False)
 
 
 def fault_summary(faults: list[str]) -> str:
