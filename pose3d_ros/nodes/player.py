@@ -21,6 +21,7 @@ from pose3d_ros.bags import BagError, messages, open_bag
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.msg import Pose3DArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
+from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import (
     MessageError,
     bytes_of,
@@ -268,33 +269,41 @@ def _image_topic(path: Path, wanted: str, topics: dict[str, str]) -> str:
 def main(args: list[str] | None = None) -> None:
     """Play the source; exit 0 at its end, 1 when it cannot be played."""
     prepare_process()
-    rclpy.init(args=args)
-    player = None
-    executor = SingleThreadedExecutor()
-    spinning = threading.Thread(target=_spin, args=(executor,), daemon=True)
+    interrupts = Interrupts()
     status = 0
     try:
-        player = Player()
-        executor.add_node(player)
-        spinning.start()
-        player.play()
+        rclpy.init(args=args)
+        _play(Player(), interrupts)
     except _START_ERRORS as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass  # asked to stop
     except Exception:
-        if rclpy.ok():
+        if not interrupts.came:
             raise
         # asked to stop while publishing
     finally:
+        interrupts.ignore()
+        rclpy.try_shutdown()
+        interrupts.ignore_to_the_last()
+    sys.exit(status)
+
+
+def _play(player: Player, interrupts: Interrupts) -> None:
+    """Play while a thread takes what comes."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(player)
+    spinning = threading.Thread(target=_spin, args=(executor,), daemon=True)
+    try:
+        spinning.start()
+        player.play()
+    finally:
+        interrupts.ignore()
         executor.shutdown()
         if spinning.is_alive():
             spinning.join(10)  # a thread inside ROS would abort the process that ends around it
-        rclpy.try_shutdown()
-        if player is not None:
-            player.destroy_node()
-    sys.exit(status)
+        player.destroy_node()
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:

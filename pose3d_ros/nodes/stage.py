@@ -16,6 +16,7 @@ from pose3d_ros.camera import CameraError
 from pose3d_ros.models.runtime import RuntimeUnavailable
 from pose3d_ros.nodes.accounting import Accounting
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Unusable, stamp_ns
+from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import MessageError
 from pose3d_ros.nodes.parameters import STAGE, Param, ParameterError, declare, value_of
 from pose3d_ros.stages import Runs
@@ -172,10 +173,11 @@ class Stage(Node):
 def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = None) -> None:
     """Be a process of stages: start ROS, spin until told to stop, exit 1 when it cannot start."""
     prepare_process()
-    rclpy.init(args=args)
+    interrupts = Interrupts()
     stages: Sequence[Stage] = ()
     status = 0
     try:
+        rclpy.init(args=args)
         stages = make_stages()
         executor = SingleThreadedExecutor()
         for stage in stages:
@@ -186,11 +188,17 @@ def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = Non
         status = 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass  # asked to stop
+    except Exception:
+        if not interrupts.came:
+            raise
+        # asked to stop, and ROS ended under a node in the making
     finally:
+        interrupts.ignore()
         for stage in stages:
             stage.close()
             stage.destroy_node()
         rclpy.try_shutdown()
+        interrupts.ignore_to_the_last()
     sys.exit(status)
 
 

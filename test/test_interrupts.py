@@ -1,0 +1,132 @@
+"""Processes that are asked to end, once or again and again, in work or before it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from real import people_image
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from pose3d_ros import weights
+from pose3d_ros.msg import PersonArray
+from pose3d_ros.nodes.messages import image_to_message
+from pose3d_ros.transport import child_environment
+
+LIMIT_S = 2.0
+
+
+@contextmanager
+def started(node: str, *parameters: str) -> Iterator[subprocess.Popen[str]]:
+    """Yield a node as a process, which is killed if the test leaves it."""
+    given = [argument for parameter in parameters for argument in ('-p', parameter)]
+    process = subprocess.Popen(
+        [sys.executable, '-m', f'pose3d_ros.nodes.{node}', '--ros-args', *given],
+        env=child_environment(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def end(process: subprocess.Popen[str], *numbers: signal.Signals) -> tuple[int, str, float]:
+    """Send signals, the last again and again, until a process ends; return status, output, time."""
+    start = time.monotonic()
+    for number in numbers:
+        process.send_signal(number)
+    while process.poll() is None and time.monotonic() < start + 15:
+        time.sleep(0.02)
+        if len(numbers) > 1:
+            process.send_signal(numbers[-1])
+    seconds = time.monotonic() - start
+    process.kill()
+    return process.wait(), process.stdout.read() if process.stdout else '', seconds
+
+
+@pytest.mark.parametrize(
+    'numbers',
+    [
+        [signal.SIGINT],
+        [signal.SIGTERM],
+        [signal.SIGINT, signal.SIGINT],  # Ctrl-C, and what launch sends beside it
+        [signal.SIGINT, signal.SIGTERM],
+    ],
+)
+def test_a_stage_at_work_ends_in_order(graph: Any, numbers: list[signal.Signals]) -> None:
+    found = graph.collect(PersonArray, 'detections')
+    with started('detector') as detector:
+        publisher = graph.publisher(Image, 'image_raw')
+        message = image_to_message(np.array(people_image()), Header(frame_id='camera'))
+        done = threading.Event()
+
+        def publish() -> None:
+            while not done.wait(0.02):
+                publisher.publish(message)
+
+        publishing = threading.Thread(target=publish)
+        publishing.start()
+        try:
+            graph.wait(lambda: len(found) > 3, 'a detector at work')
+            status, said, seconds = end(detector, *numbers)
+        finally:
+            done.set()
+            publishing.join()
+    assert (status, 'Traceback' in said) == (0, False), said
+    assert seconds < LIMIT_S
+
+
+@pytest.mark.parametrize(
+    ('number', 'wait_s'), [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.2), (signal.SIGINT, 0.5)]
+)
+def test_a_pipeline_that_loads_its_networks_ends_in_order(
+    graph: Any, number: signal.Signals, wait_s: float
+) -> None:
+    with started('pipeline') as pipeline:
+        graph.wait(lambda: 'rootnet' in graph.node.get_node_names(), 'the first node')
+        time.sleep(wait_s)
+        status, said, seconds = end(pipeline, number, number)
+    assert (status, 'Traceback' in said) == (0, False), said
+    assert seconds < LIMIT_S
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_player_ends_in_order(graph: Any, number: signal.Signals) -> None:
+    images = graph.collect(Image, 'image_raw')
+    source = weights.path('pose2sim_multi_cam01')
+    with started('player', f'source:={source}', 'loop:=true', 'subscribers:=1') as player:
+        graph.wait(lambda: len(images) > 3, 'a player at work')
+        status, said, seconds = end(player, number, number)
+    assert (status, 'Traceback' in said) == (0, False), said
+    assert seconds < LIMIT_S
+
+
+def test_an_error_of_the_player_is_not_taken_for_its_end() -> None:
+    """What nobody asked for keeps its traceback and its status."""
+    player = (
+        'from pose3d_ros.nodes import player\n'
+        'def fail(self): raise RuntimeError("broken")\n'
+        'player.Player.play = fail\n'
+        'player.main(["--ros-args", "-p", "source:=0"])\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', player],
+        env=child_environment(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, 'RuntimeError: broken' in done.stderr) == (1, True), done.stderr
