@@ -18,7 +18,11 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from ament_index_python.packages import get_package_share_directory
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_directory,
+)
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import (
@@ -173,11 +177,14 @@ def environment() -> list[Action]:
 def nodes(context: LaunchContext) -> list[Action]:
     """Return `pipeline`, or the three nodes that it would hold.
 
-    :raises ValueError: there is no such params_file, which launch_ros would pass over.
+    :raises ValueError: there is no such params_file, which launch_ros would pass over, or no RViz,
+        which it would miss when the nodes have begun to load.
     """
     values = {a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS}
     if not Path(values['params_file']).is_file():
         raise ValueError(f'params_file {values["params_file"]} does not exist')
+    if values['rviz'] == 'true':
+        check_rviz()
     overrides = write_parameters(overrides_of(values))
     remove = OnShutdown(on_shutdown=lambda event, context: overrides.unlink(missing_ok=True))
     executables = ['pipeline'] if values['composed'] == 'true' else STAGES
@@ -250,6 +257,21 @@ def write_parameters(parameters: dict[str, dict[str, str | bool | float]]) -> Pa
     with tempfile.NamedTemporaryFile('w', prefix='pose3d_ros_', suffix='.yaml', delete=False) as f:
         yaml.safe_dump(content, f)
     return Path(f.name)
+
+
+def check_rviz() -> None:
+    """Refuse to go on without RViz.
+
+    :raises ValueError: it is not installed, with the command that does it.
+    """
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError:
+        distribution = os.environ.get('ROS_DISTRO', 'jazzy')
+        raise ValueError(
+            f'rviz:=true, but RViz is not installed: sudo apt install ros-{distribution}-rviz2, or '
+            'leave rviz:=true out (poses are published all the same)'
+        ) from None
 
 
 def rviz() -> Node:

@@ -6,6 +6,7 @@ of the launch file; the rest is skipped where it is not there.
 
 import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -41,12 +42,12 @@ def declared() -> dict[str, dict[str, Any]]:
     return calls
 
 
-def function(name: str) -> Any:
-    """Return a function of the launch file that needs nothing of `launch`."""
+def function(name: str, **given: Any) -> Any:
+    """Return a function of the launch file that needs nothing of `launch`, but what is given."""
     tree = ast.parse(TEXT)
     # `number` is called by others
     tree.body = [node for node in tree.body if getattr(node, 'name', '') in (name, 'number')]
-    scope: dict[str, Any] = {'STAGES': STAGES, 'Path': Path, 'tempfile': tempfile, 'yaml': yaml}
+    scope = {'STAGES': STAGES, 'Path': Path, 'os': os, 'tempfile': tempfile, 'yaml': yaml, **given}
     exec(compile(tree, SOURCE, 'exec'), scope)
     return scope[name]
 
@@ -173,6 +174,18 @@ def test_an_argument_wins_over_the_parameter_file() -> None:
     assert got == ['blazepose_lite', 'f32', 'CPU', True]
 
 
+def test_rviz_that_is_not_there_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('ROS_DISTRO', 'kilted')
+
+    def nowhere(_package: str) -> str:
+        raise LookupError
+
+    check = function('check_rviz', get_package_prefix=nowhere, PackageNotFoundError=LookupError)
+    with pytest.raises(ValueError, match='apt install ros-kilted-rviz2'):
+        check()
+    function('check_rviz', get_package_prefix=str, PackageNotFoundError=LookupError)()
+
+
 def test_rviz_shows_our_topics_in_the_frame_of_the_player() -> None:
     pytest.importorskip('rclpy')
     layout = yaml.safe_load(share_file('config/pose3d.rviz').read_text())['Visualization Manager']
@@ -245,6 +258,20 @@ def test_what_cannot_be_meant_is_refused(argument: str) -> None:
     assert re.search(
         rf'{value}"? (does not exist|is not valid|is not a number)', str(refusal.value.stdout)
     )
+
+
+def test_rviz_is_started_or_missed_before_anything_is() -> None:
+    pytest.importorskip('launch_ros', reason='launch_ros comes with a ROS installation only')
+    if 'rviz2' in importlib.import_module('ament_index_python').get_packages_with_prefixes():
+        commands = started('rviz:=true')
+        assert len(commands) == 2
+        assert any(re.match(r'\S+/lib/rviz2/rviz2 .*pose3d\.rviz', command) for command in commands)
+        return
+    with pytest.raises(subprocess.CalledProcessError) as refusal:
+        started('rviz:=true')
+    said = str(refusal.value.stdout)
+    assert 'RViz is not installed' in said
+    assert 'process started' not in said
 
 
 def test_nothing_is_left_behind() -> None:

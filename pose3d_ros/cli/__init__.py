@@ -4,6 +4,12 @@ import argparse
 import importlib
 import sys
 
+DESCRIPTION = """
+Absolute 3D poses of people from one camera: weights, films, measurements. None of these needs ROS
+but `demo` and a few benchmarks; the nodes are started by `ros2 run pose3d_ros NODE`, or
+pose3d_NODE where ROS 2 came by pip. `pose3d COMMAND --help` says more.
+"""
+
 #: sub-command -> module, imported only when it is asked for
 COMMANDS = {
     'fetch': 'get the weight files and clips that the package uses',
@@ -18,7 +24,7 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the sub-command that the command line names; return the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog='pose3d', description=__doc__)
+    parser = argparse.ArgumentParser(prog='pose3d', description=DESCRIPTION)
     subparsers = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     for name, text in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text)

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the demo; return the exit status."""
+    """Run the demo; return 0, 1 (something is missing or failed) or 130 (interrupted)."""
     # needs ROS, which --help does not
     from pose3d_ros.nodes.demo import DemoError, run_demo
     from pose3d_ros.nodes.processes import ProcessError
@@ -38,5 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     except (BagError, ClipError, DemoError, ProcessError, WeightsError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print('pose3d demo: interrupted', file=sys.stderr)
+        return 130
     print('\nleft in ' + str(out) + ': poses/ (bag), overlay.mp4, overlay.png, scene.png, log/')
     return 0
