@@ -153,10 +153,28 @@ MSCOCO = Skeleton(
     root=(18,),
 )  # fmt: skip
 
+# The joints of SMPL, as 3DMPPE names them. It gives no pairs: its RootNet only uses the pelvis.
+PW3D = Skeleton(
+    name='pw3d',
+    joint_names=_names(
+        'Pelvis L_Hip R_Hip Torso L_Knee R_Knee Spine L_Ankle R_Ankle Chest L_Toe R_Toe Neck '
+        'L_Thorax R_Thorax Head L_Shoulder R_Shoulder L_Elbow R_Elbow L_Wrist R_Wrist L_Hand R_Hand'
+    ),
+    edges=(
+        (0, 1), (0, 2), (0, 3), (1, 4), (2, 5), (3, 6), (4, 7), (5, 8), (6, 9), (7, 10), (8, 11),
+        (9, 12), (9, 13), (9, 14), (12, 15), (13, 16), (14, 17), (16, 18), (17, 19), (18, 20),
+        (19, 21), (20, 22), (21, 23),
+    ),
+    flip_pairs=(
+        (1, 2), (4, 5), (7, 8), (10, 11), (13, 14), (16, 17), (18, 19), (20, 21), (22, 23),
+    ),
+    root=(0,),
+)  # fmt: skip
+
 #: Joints -> what a PoseNet of 3DMPPE with so many gives: the original's data sets differ in size.
 #: The first 17 of MuCo are what MuPoTS is scored on, never what a network gives.
 JOINT_SETS = {len(s): s for s in (HUMAN36M, HUMAN36M_17, MUCO, MSCOCO, MPII)}
 
 SKELETONS = {
-    s.name: s for s in (HALPE26, BLAZEPOSE, HUMAN36M, HUMAN36M_17, MUCO, MUPOTS, MPII, MSCOCO)
+    s.name: s for s in (HALPE26, BLAZEPOSE, HUMAN36M, HUMAN36M_17, MUCO, MUPOTS, MPII, MSCOCO, PW3D)
 }

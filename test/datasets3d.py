@@ -130,3 +130,82 @@ class Human36M:
         }  # fmt: skip
         content = {'data': self.data[subject], 'joint_3d': joints, 'camera': views}
         write_json(self.path(subject, what), content[what])
+
+
+@dataclass
+class Together:
+    """A folder of a data set of which one file in the style of MS COCO has all.
+
+    :param name: of DATASETS.
+    :param file: the file, below the folder.
+    :param joints: (n, j, 3) optical frame, mm.
+    :param content: of the file.
+    """
+
+    root: Path
+    name: str
+    file: str
+    joints: np.ndarray
+    content: dict[str, list[dict[str, Any]]]
+
+    def save(self) -> None:
+        """Write the file, again after `content` was changed."""
+        write_json(self.root / self.file, self.content)
+
+
+#: Per data set: file, folder of the images, name of an image, joints in the file.
+TOGETHER = {
+    'muco': ('data/MuCo-3DHP.json', 'data', 'augmented_set/0/{}.jpg', 21),
+    'mpii': ('annotations/train.json', '.', 'images/{}.jpg', 16),
+    'coco': ('annotations/person_keypoints_train2017.json', 'images/train2017', '{}.jpg', 17),
+    'mupots': ('data/MuPoTS-3D.json', 'data/MultiPersonTestSet', 'TS{}/img_000000.jpg', 17),
+    'pw3d': ('data/3DPW_test.json', 'data/imageFiles/downtown_{}', 'image_00000.jpg', 24),
+}
+
+
+def together(root: Path, name: str) -> Together:
+    """Write a data set of two images, with two people in the first and one in the second."""
+    file, folder, image_name, count = TOGETHER[name]
+    joints = people(3, count)
+    # MuCo's people are chosen by distance: the second is behind the first
+    joints[1] = joints[0] + (150, 0, 300)
+    images, annotations = [], []
+    for number in (0, 1):
+        image = {'id': 40 + number, 'file_name': image_name.format(number + 1), 'width': WIDTH,
+                 'height': HEIGHT, **_camera(name, number)}  # fmt: skip
+        images.append(image)
+        write_image(root / folder.format(number + 1) / image['file_name'])
+    for person in range(3):
+        pixels = pixels_of(joints[person])
+        annotations.append({
+            'id': 700 + person, 'image_id': 41 if person == 2 else 40, 'bbox': box_of(pixels),
+            **_joints(name, joints[person], pixels),
+        })  # fmt: skip
+    made = Together(root, name, file, joints, {'images': images, 'annotations': annotations})
+    made.save()
+    return made
+
+
+def _camera(name: str, number: int) -> dict[str, Any]:
+    """Return the fields in which a data set's images have their camera."""
+    fields: dict[str, dict[str, Any]] = {
+        'muco': {'f': FOCAL, 'c': CENTRE},
+        'mupots': {'intrinsic': [*FOCAL, *CENTRE]},
+        'pw3d': {'sequence': f'downtown_{number + 1}',
+                 'cam_param': {'focal': FOCAL, 'princpt': CENTRE}},
+    }  # fmt: skip
+    return fields.get(name, {})
+
+
+def _joints(name: str, joints: np.ndarray, pixels: np.ndarray) -> dict[str, Any]:
+    """Return the fields in which a data set's annotations have the joints (j, 3), mm."""
+    if name in ('mpii', 'coco'):
+        # the first joint is not annotated
+        shown = np.concatenate([pixels, np.full((len(pixels), 1), 2.0)], axis=1)
+        shown[0] = 0
+        return {'keypoints': shown.reshape(-1).tolist(), 'num_keypoints': len(shown) - 1,
+                'iscrowd': 0, 'segmentation': [[1.0, 2.0, 3.0]]}  # fmt: skip
+    if name == 'pw3d':
+        return {'joint_cam': (joints / 1000).tolist()}
+    return {'keypoints_cam': joints.tolist(), 'keypoints_img': pixels.tolist(), 'is_valid': 1,
+            'keypoints_vis': in_image(pixels).tolist()}  # fmt: skip

@@ -103,4 +103,5 @@ def test_table_is_keyed_by_name() -> None:
     assert all(name == skeleton.name for name, skeleton in SKELETONS.items())
     assert set(SKELETONS) == {
         'halpe26', 'blazepose', 'human36m', 'human36m_17', 'muco', 'mupots', 'mpii', 'mscoco',
+        'pw3d',
     }  # fmt: skip

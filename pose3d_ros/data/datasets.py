@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from pose3d_ros.data import human36m
+from pose3d_ros.data import coco, human36m, mpii, muco, mupots, pw3d
 from pose3d_ros.data.annotations import Annotations, DataError
 
 
@@ -27,6 +27,12 @@ class Dataset:
 
 DATASETS = {
     'human36m': Dataset(human36m.read, ('annotations',), ('images', 'videos')),
+    'muco': Dataset(muco.read, ('data',), ('data',)),
+    'mpii': Dataset(mpii.read, ('annotations',), ('.',)),
+    'coco': Dataset(coco.read, ('annotations',), ('images',)),
+    'mupots': Dataset(mupots.read, ('data',), ('data/MultiPersonTestSet',)),
+    # the original's documentation and its code name different folders of images
+    'pw3d': Dataset(pw3d.read, ('data',), ('data/imageFiles', 'imageFiles')),
 }
 
 

@@ -192,9 +192,9 @@ def _cameras(path: Path, file: CocoFile) -> tuple[np.ndarray, ...]:
     for camera in there.tolist():
         if str(camera) not in cameras:
             raise DataError(f'{origin}: {path} has no camera {camera}; get the file again')
-    entries = Records(origin, path, 'camera', [
-        {'id': camera, **cameras[str(camera)]} for camera in there.tolist()
-    ])  # fmt: skip
+    entries = Records(origin, path, 'entry', [
+        {'id': camera, 'camera': cameras[str(camera)]} for camera in there.tolist()
+    ]).objects('camera')  # fmt: skip
     shapes = {'R': (3, 3), 't': (3,), 'f': (2,), 'c': (2,)}
     return tuple(entries.numbers(key, *shape)[rows] for key, shape in shapes.items())
 

@@ -5,6 +5,7 @@ annotations that refer to them by `image_id`. Whatever is wrong in one is named 
 file and record.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -15,21 +16,27 @@ import numpy as np
 
 from pose3d_ros.data.annotations import DataError
 
+#: Fields that hold a person's joints.
+_JOINT_FIELDS = ('keypoints', 'keypoints_cam', 'keypoints_img', 'keypoints_vis', 'joint_cam')
+
 _REMEDY = 'get the file again, or remove the record (docs/training.md says where it comes from)'
 
 
 def read_json(
-    path: Path, origin: str, hook: Callable[[dict[str, Any]], Any] | None = None
-) -> dict[str, Any]:
-    """Return the object that a JSON file holds.
+    path: Path,
+    origin: str,
+    hook: Callable[[dict[str, Any]], Any] | None = None,
+    kind: type = dict,
+) -> Any:
+    """Return the object, or the list, that a JSON file holds.
 
     :param origin: data set, split and subject, for messages.
     :param hook: is given every object of the file as it is parsed, and returns what to keep.
-    :raises DataError: the file is missing, unreadable or not a JSON object.
+    :param kind: dict or list.
+    :raises DataError: the file is missing, unreadable, no JSON, or of another kind.
     """
     try:
-        with path.open('rb') as file:
-            content = json.load(file, object_hook=hook)
+        content = json.loads(path.read_text(encoding='utf-8'), object_hook=hook)
     except FileNotFoundError as error:
         raise DataError(
             f'{origin}: there is no {path}; docs/training.md says where it comes from'
@@ -40,9 +47,26 @@ def read_json(
         raise DataError(
             f'{origin}: {path} is not complete JSON ({error}); get the file again'
         ) from error
-    if not isinstance(content, dict):
-        raise DataError(f'{origin}: {path} holds a {type(content).__name__}, not an object')
+    if not isinstance(content, kind):
+        raise DataError(
+            f'{origin}: {path} holds a {type(content).__name__}, not a {kind.__name__}: it is a '
+            'file of another format'
+        )
     return content
+
+
+def compact(entry: dict[str, Any]) -> dict[str, Any]:
+    """Hook of `read_json`: pack joints as they are parsed, drop outlines.
+
+    Lists of floats take 8 times the room of arrays, and files of millions of people are read.
+    """
+    entry.pop('segmentation', None)
+    for field in _JOINT_FIELDS:
+        # what is no table of numbers stays, to be named with its record
+        with contextlib.suppress(TypeError, ValueError):
+            if field in entry:
+                entry[field] = np.array(entry[field], np.float32)
+    return entry
 
 
 @dataclass(frozen=True)
@@ -87,14 +111,25 @@ class Records:
 
     def texts(self, field: str) -> list[str]:
         """Return a field of all records; DataError where a record lacks it, or it is no text."""
-        try:
-            column = [row[field] for row in self.rows]
-        except (KeyError, TypeError):
-            self._blame(field, ())
-        for row, text in zip(self.rows, column, strict=True):
-            if not isinstance(text, str):
-                self.fail(row, f"'{field}' is no text")
-        return column
+        for row in self.rows:
+            if not isinstance(row.get(field), str):
+                self.fail(
+                    row, f"'{field}' is no text" if field in row else f"there is no '{field}'"
+                )
+        return [row[field] for row in self.rows]
+
+    def objects(self, field: str) -> 'Records':
+        """Return a field of all records that holds an object, as records of their own.
+
+        :raises DataError: a record lacks it, or it is no object.
+        """
+        for row in self.rows:
+            if not isinstance(row.get(field), dict):
+                self.fail(row, f"there is no '{field}', or it is no object")
+        kind = f'{field} of {self.kind}'
+        return replace(
+            self, kind=kind, rows=[{**row[field], 'id': row.get('id')} for row in self.rows]
+        )
 
     def fail(self, row: dict[str, Any], reason: str) -> NoReturn:
         """Raise DataError about a record."""
@@ -128,14 +163,12 @@ class CocoFile:
     annotations: Records
 
     @classmethod
-    def read(
-        cls, path: Path, origin: str, hook: Callable[[dict[str, Any]], Any] | None = None
-    ) -> 'CocoFile':
-        """Read a file; `origin` and `hook` as in `read_json`.
+    def read(cls, path: Path, origin: str) -> 'CocoFile':
+        """Read a file; `origin` as in `read_json`.
 
         :raises DataError: the file cannot be used, or has no list of images or annotations.
         """
-        content = read_json(path, origin, hook)
+        content = read_json(path, origin, compact)
         lists = []
         for key in ('images', 'annotations'):
             if not isinstance(content.get(key), list):
@@ -161,3 +194,7 @@ class CocoFile:
                 self.annotations.rows[unknown[0]], f'there is no image {wanted[unknown[0]]}'
             )
         return np.asarray(order[places])
+
+    def where(self, chosen: np.ndarray) -> 'CocoFile':
+        """Return the file with only the chosen annotations, (n,) bool."""
+        return CocoFile(self.images, self.annotations[np.flatnonzero(chosen)])

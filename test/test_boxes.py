@@ -1,0 +1,169 @@
+"""Result files: own boxes, and those of 3DMPPE's detector and RootNet."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets3d import FOCAL, HEIGHT, WIDTH, Human36M, together, write_json
+
+from pose3d_ros.data import boxes, datasets
+from pose3d_ros.data.annotations import Annotations, DataError
+
+
+@pytest.fixture
+def human36m(tmp_path: Path) -> Annotations:
+    """Return four people in four images, 11000 to 11003."""
+    Human36M(tmp_path, (11,), frames=1).write()
+    return datasets.load('human36m', tmp_path, 'test', protocol=1)
+
+
+@pytest.fixture
+def mupots(tmp_path: Path) -> Annotations:
+    """Return two people in image 40 and one in image 41."""
+    together(tmp_path, 'mupots')
+    return datasets.load('mupots', tmp_path, 'test')
+
+
+def test_the_originals_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / 'bbox_root_mupots_output.json'
+    write_json(path, [
+        {'image_id': 7, 'root_cam': [100.0, -50.0, 3210.0], 'bbox': [1, 2, 3, 4], 'score': 0.75},
+        {'image_id': 8, 'root_cam': [0.0, 0.0, 1000.0], 'bbox': [5.5, 6, 7, 8], 'score': 1},
+    ])  # fmt: skip
+    found = boxes.read_boxes(path)
+    assert found.image_ids.tolist() == [7, 8] and found.scores.tolist() == [0.75, 1]
+    np.testing.assert_allclose(found.roots, [[0.1, -0.05, 3.21], [0, 0, 1]])
+    np.testing.assert_array_equal(found.boxes, [[1, 2, 3, 4], [5.5, 6, 7, 8]])
+    assert found.person_ids is None
+    # 3DPW: metres, and people by id
+    path = tmp_path / 'rootnet_pw3d_output.json'
+    rows = [{'image_id': 1, 'ann_id': 5, 'bbox': [1, 2, 3, 4], 'root_cam': [0.1, 0.2, 3.0]}]
+    write_json(path, rows)
+    found = boxes.read_boxes(path, units_per_metre=1)
+    np.testing.assert_array_equal(found.roots, [[0.1, 0.2, 3.0]])
+    assert found.person_ids.tolist() == [5] and found.scores is None
+
+
+def test_what_is_written_is_the_originals_format_and_reads_back(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    n = 5
+    tight = boxes.Boxes(np.arange(n), rng.random((n, 4)))
+    squares = boxes.Boxes(
+        np.arange(n), rng.random((n, 4)), rng.random(n), rng.random((n, 3)), np.arange(n) + 9
+    )
+    for name, found, keys in (
+        ('bbox_human36m_output', tight, {'image_id', 'bbox'}),
+        ('own', boxes.Boxes(tight.image_ids, tight.boxes, rng.random(n)),
+         {'image_id', 'bbox', 'score', 'category_id'}),
+        ('bbox_root_human36m_output', boxes.Boxes(np.arange(n), tight.boxes, None, squares.roots),
+         {'image_id', 'bbox', 'root_cam'}),
+        ('rootnet', squares, {'image_id', 'bbox', 'root_cam', 'score', 'ann_id'}),
+    ):  # fmt: skip
+        path = tmp_path / 'results' / f'{name}.json'
+        boxes.write_boxes(path, found)
+        rows = json.loads(path.read_text())
+        assert len(rows) == n and all(set(row) == keys for row in rows)
+        if found.roots is not None:
+            np.testing.assert_allclose(rows[2]['root_cam'], found.roots[2] * 1000)
+        back = boxes.read_boxes(path)
+        for field in ('image_ids', 'boxes', 'scores', 'roots', 'person_ids'):
+            one, other = getattr(found, field), getattr(back, field)
+            assert (one is None) == (other is None)
+            if one is not None:
+                np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_other_categories_are_left_out(tmp_path: Path) -> None:
+    rows = [
+        {'image_id': 3, 'category_id': category, 'bbox': [0, 0, 9, 9], 'score': 0.5}
+        for category in (1, 18, 1)
+    ]
+    write_json(tmp_path / 'own.json', rows)
+    assert len(boxes.read_boxes(tmp_path / 'own.json')) == 2
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ({'annotations': []}, 'holds a dict, not a list'),
+        ([[1, 2, 3, 4]], 'is not a list of {image_id, bbox'),  # the course project's own
+        ([], 'holds no box of a person'),
+        ([{'image_id': 1, 'category_id': 2, 'bbox': [1, 2, 3, 4]}], 'holds no box of a person'),
+        ([{'bbox': [1, 2, 3, 4]}], "there is no 'image_id'"),
+        ([{'image_id': 1, 'bbox': [1, 2, 3]}], "'bbox' is not 4 number"),
+        ([{'image_id': 1, 'bbox': [1, 2, 3, float('nan')]}], "'bbox' holds NaN"),
+        ([{'image_id': 1, 'bbox': [1, 2, 3, 4], 'score': 1},
+          {'image_id': 1, 'bbox': [1, 2, 3, 4]}], "there is no 'score'"),
+    ],
+)  # fmt: skip
+def test_files_of_another_format_are_refused(tmp_path: Path, content: object, message: str) -> None:
+    write_json(tmp_path / 'own.json', content)
+    with pytest.raises(DataError, match=rf'own\.json.*{message}'):
+        boxes.read_boxes(tmp_path / 'own.json')
+
+
+def test_missing_and_unwritable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r'there is no .*none\.json'):
+        boxes.read_boxes(tmp_path / 'none.json')
+    (tmp_path / 'taken').write_text('')
+    with pytest.raises(DataError, match=r'cannot write .*taken'):
+        boxes.write_boxes(
+            tmp_path / 'taken' / 'x.json', boxes.Boxes(np.zeros(1, int), np.zeros((1, 4)))
+        )
+
+
+def test_own_boxes_take_the_place_of_the_annotated(
+    human36m: Annotations, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The best of an image, or the last of equals; nobody is invented for an image without."""
+    box = np.array([[10.0, 20, 100, 200]])
+    ids = np.array([11002, 11000, 11000, 11003, 11003, 5])
+    found = boxes.Boxes(ids, box + np.arange(6)[:, None], np.array([1, 0.2, 0.9, 0.4, 0.4, 1]))
+    with caplog.at_level(logging.WARNING):
+        people = boxes.with_boxes(human36m, found)
+    assert people.person_ids.tolist() == [11000, 11002, 11003]
+    np.testing.assert_array_equal(people.boxes, box + np.array([[2], [0], [4]]))
+    np.testing.assert_array_equal(people.joints, human36m.joints[[0, 2, 3]])
+    assert 'left out 1 of 4 people' in caplog.text
+    outside = boxes.Boxes(ids, np.full((6, 4), 2000.0))
+    with pytest.raises(DataError, match='none of 4 people has a usable box'):
+        boxes.with_boxes(human36m, outside)
+
+
+def test_squares_of_a_rootnet_are_not_processed_again(human36m: Annotations) -> None:
+    ids = human36m.image_ids
+    squares = boxes.Boxes(ids, np.ones((4, 4)), None, np.ones((4, 3)))
+    for use in (boxes.with_boxes, boxes.as_people):
+        with pytest.raises(DataError, match='squares of a RootNet'):
+            use(human36m, squares)
+    # but they are found: row by row, with their roots
+    shuffled = boxes.Boxes(ids[::-1], np.ones((4, 4)), None, np.ones((4, 3)))
+    assert boxes.match(human36m, shuffled).tolist() == [3, 2, 1, 0]
+
+
+def test_several_people_in_an_image_are_told_apart_by_id_alone(mupots: Annotations) -> None:
+    ids = np.array([40, 40, 41])
+    with pytest.raises(DataError, match='several people in an image'):
+        boxes.match(mupots, boxes.Boxes(ids, np.ones((3, 4))))
+    named = boxes.Boxes(ids, np.ones((3, 4)), person_ids=np.array([701, 700, 3]))
+    assert boxes.match(mupots, named).tolist() == [1, 0, -1]
+
+
+def test_detections_are_people_of_their_own(
+    mupots: Annotations, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MuPoTS-3D: as many people as boxes, in images that have somebody, with their cameras."""
+    ids = np.array([41, 40, 99, 40, 40])
+    box = np.tile([10.0, 20, 30, 40], (5, 1))
+    box[3, 0] = WIDTH + 5  # out of the image
+    with caplog.at_level(logging.WARNING):
+        people = boxes.as_people(mupots, boxes.Boxes(ids, box, np.linspace(0, 1, 5)))
+    assert people.person_ids.tolist() == [0, 1, 4]
+    assert people.image_indices.tolist() == [1, 0, 0] and people.groups == ('TS2', 'TS1', 'TS1')
+    assert np.isnan(people.joints).all() and not people.visible.any()
+    np.testing.assert_array_equal(people.focal_px, [FOCAL] * 3)
+    assert 'left out 2 of 5 boxes' in caplog.text and people.image_sizes[0, 1] == HEIGHT
+    with pytest.raises(DataError, match='none of 1 boxes'):
+        boxes.as_people(mupots, boxes.Boxes(np.array([99]), box[:1]))
