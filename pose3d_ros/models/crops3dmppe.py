@@ -89,9 +89,17 @@ def mirrored(squares: np.ndarray, image_width: int) -> np.ndarray:
 
 def k_values(squares: np.ndarray, camera: Camera) -> np.ndarray:
     """Return k (n,), millimetres: how far away 2 x 2 m would fill the processed boxes (n, 4)."""
+    return k_values_of(squares, camera.K[[0, 1], [0, 1]])
+
+
+def k_values_of(squares: np.ndarray, focal_px: np.ndarray) -> np.ndarray:
+    """Return k (n,), millimetres, of boxes (n, 4) in images of one or several cameras.
+
+    :param focal_px: (2,) fx and fy, or (n, 2).
+    """
     area = squares[:, 2] * squares[:, 3]
     millimetres = _SPACE_M * 1000
-    return np.asarray(np.sqrt(millimetres**2 * camera.K[0, 0] * camera.K[1, 1] / area))
+    return np.asarray(np.sqrt(millimetres**2 * focal_px[..., 0] * focal_px[..., 1] / area))
 
 
 def to_pixels(cells: np.ndarray, squares: np.ndarray) -> np.ndarray:
@@ -103,3 +111,8 @@ def to_pixels(cells: np.ndarray, squares: np.ndarray) -> np.ndarray:
 def to_metres(depth_cells: np.ndarray) -> np.ndarray:
     """Return depth from the root, metres, for cells of the depth axis."""
     return (depth_cells / HEATMAP * 2 - 1) * (_SPACE_M / 2)
+
+
+def to_cells(depth_m: np.ndarray) -> np.ndarray:
+    """Return cells of the depth axis, 0 to 64 inside it, for metres behind the root."""
+    return (depth_m / (_SPACE_M / 2) + 1) / 2 * HEATMAP
