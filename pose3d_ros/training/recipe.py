@@ -71,6 +71,10 @@ class Recipe:
         augmentation = replace(self.augmentation, **_typed(self.augmentation, change))
         return replace(self, augmentation=augmentation, **_typed(self, values))
 
+    def learning_rate_in(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 0."""
+        return self.learning_rate / self.decay_factor ** sum(epoch >= e for e in self.decay_epochs)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, as a YAML file has them."""
         return asdict(self) | {'decay_epochs': list(self.decay_epochs)}
@@ -118,12 +122,12 @@ def find_recipe(name: str, network: str) -> Recipe:
 def _typed(target: Recipe | Augmentation, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values for the fields of a dataclass, in the types that it has now."""
     known = {field.name for field in fields(target)}
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
             raise RecipeError(f'{name!r} is no field; they are {", ".join(sorted(known))}')
         now = getattr(target, name)
-        kind = float if isinstance(now, float) else type(now)
+        kind: Any = type(now)
         fits = {float: (int, float, str), int: (int,), bool: (bool,), str: (str,), tuple: (list,)}
         is_flag = isinstance(value, bool) and kind is not bool
         try:

@@ -1,0 +1,397 @@
+"""The loop that trains RootNet or PoseNet, in one process or many (Hugging Face accelerate)."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from pose3d_ros.data.augmentation import NO_AUGMENTATION, Augmentation
+from pose3d_ros.data.crops_dataset import CropDataset, EpochBatches, PeopleTable, input_images
+from pose3d_ros.training.interruption import Interruption, ignore_signals
+from pose3d_ros.training.pictures import grid
+from pose3d_ros.training.recipe import Recipe
+from pose3d_ros.training.saving import (
+    BEST,
+    STATE,
+    Progress,
+    TrainingError,
+    load_state,
+    save,
+    save_history,
+    snapshot,
+    snapshot_path,
+)
+from pose3d_ros.training.tasks import Batch, Task
+from pose3d_ros.training.unreadable import Unreadable
+
+_MIXED = {'f32': 'no', 'bf16': 'bf16', 'f16': 'fp16'}
+#: Batches between two looks at the loss, which wait for the device.
+_LOOK = 10
+_PICTURES = 8
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What does not change what is learned: where it runs, and what it says meanwhile.
+
+    :param workers: processes of each training process that load images; 0 = itself.
+    :param on_cpu: even where there is a GPU.
+    :param save_minutes: between two saved states within an epoch.
+    :param validation_people: of the validation at the most, evenly spread.
+    """
+
+    workers: int = 4
+    on_cpu: bool = False
+    save_minutes: float = 10.0
+    validation_people: int = 4096
+
+
+class Interrupted(Exception):
+    """The training was asked to stop, and its state is saved."""
+
+
+class Trainer:
+    """One training.
+
+    :param task: the network.
+    :param network: with its first weights.
+    :param recipe: how it is trained.
+    :param people: whom it learns from.
+    :param held_out: whom it is validated on after each epoch, if anybody.
+    :param folder: for all that it leaves; it exists.
+    :param machine: where it runs.
+    :raises TrainingError: this machine cannot compute in the recipe's precision.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        network: nn.Module,
+        recipe: Recipe,
+        people: PeopleTable,
+        held_out: PeopleTable | None,
+        folder: Path,
+        machine: Machine,
+    ) -> None:
+        self.task, self.recipe, self.folder, self.machine = task, recipe, folder, machine
+        self.people, self.held_out = people, held_out
+        try:
+            self.accelerator = Accelerator(
+                cpu=machine.on_cpu, mixed_precision=_MIXED[recipe.precision]
+            )
+        except ValueError as error:
+            raise TrainingError(f'precision {recipe.precision}: {error}') from error
+        # torch's own numbers are drawn by nothing below; a layer that would is repeatable too
+        torch.manual_seed(recipe.seed)
+        torch.backends.cudnn.benchmark = True  # crops are all of one size
+        network = network.to(memory_format=torch.channels_last)
+        optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
+        self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self.progress = Progress()
+        self.batches = EpochBatches(
+            people,
+            recipe.batch,
+            recipe.seed,
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
+        )
+        self.loader = self._loader(people, recipe.augmentation, self.batches)
+        self._unreadable = Unreadable(people)
+        self._saved_at = monotonic()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return what has to be the same for a training to be gone on with."""
+        recipe = self.recipe.as_dict()
+        del recipe['epochs']  # more of them go on where fewer ended
+        return {
+            'network': self.task.name,
+            'data': ', '.join(self.people.names),
+            'people': len(self.people),
+            'processes': self.accelerator.num_processes,
+            **recipe,
+        }
+
+    def resume(self) -> None:
+        """Go on where the folder's training stopped.
+
+        :raises TrainingError: its state cannot be read, or is of another training.
+        """
+        state = load_state(self.folder / STATE, self.identity)
+        self.accelerator.unwrap_model(self.network).load_state_dict(state['network'])
+        self.optimizer.load_state_dict(state['optimizer'])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state['scaler'])
+        random = state['random'][self.accelerator.process_index]
+        torch.set_rng_state(random['cpu'])
+        if torch.cuda.is_available() and random['gpu'] is not None:
+            torch.cuda.set_rng_state(random['gpu'], self.accelerator.device)
+        self.progress = Progress(**state['progress'])
+
+    def run(self) -> None:
+        """Train until the recipe's last epoch.
+
+        :raises Interrupted: asked to stop; the state is saved.
+        :raises TrainingError: a file cannot be written, too many images cannot be read, or the
+            loss is no number.
+        """
+        main = self.accelerator.is_main_process
+        writer = SummaryWriter(
+            str(self.folder / 'tensorboard'), purge_step=self._step
+        ) if main else None  # fmt: skip
+        try:
+            with Interruption() as interruption:
+                while not self.is_done:
+                    self._epoch(interruption, writer)
+                    if self._agreed(interruption.asked) and not self.is_done:
+                        raise Interrupted
+        finally:
+            if writer is not None:
+                writer.close()
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether the recipe's last epoch is trained."""
+        return self.progress.epoch >= self.recipe.epochs
+
+    @property
+    def _step(self) -> int:
+        """Return how many batches were trained, of one process."""
+        return self.progress.epoch * len(self.batches) + self.progress.batches
+
+    def _epoch(self, interruption: Interruption, writer: SummaryWriter | None) -> None:
+        """Train the rest of an epoch, validate, and save."""
+        began, progress = monotonic(), self.progress
+        before = progress.people
+        rate = self.recipe.learning_rate_in(progress.epoch)
+        for group in self.optimizer.param_groups:
+            group['lr'] = rate
+        self._train(interruption, writer)
+        found = {
+            'epoch': progress.epoch,
+            'learning_rate': rate,
+            'loss': progress.loss_sum / max(progress.people, 1),
+            'images_per_s': (progress.people - before) / (monotonic() - began),
+        }
+        if self.held_out is not None:
+            found[f'{self.task.metric}_mm'] = self._validate(self.held_out, writer)
+        self._finish_epoch(found, writer)
+
+    def _finish_epoch(self, found: dict[str, float], writer: SummaryWriter | None) -> None:
+        """Write the epoch's snapshot, whether it is the best, and the state to go on from."""
+        progress, epoch = self.progress, self.progress.epoch
+        error = found.get(f'{self.task.metric}_mm', found['loss'])
+        is_best = error < progress.best
+        progress.history.append(found)
+        progress.best = min(error, progress.best)
+        if writer is not None:
+            for name, value in found.items():
+                if name != 'epoch':
+                    writer.add_scalar(f'epoch/{name}', value, epoch)
+            numbers = ', '.join(f'{name} {value:.4g}' for name, value in found.items())
+            tqdm.write(numbers + (', the best so far' if is_best else ''))
+            network = self.accelerator.unwrap_model(self.network).state_dict()
+            content = snapshot(epoch, network, self.optimizer.state_dict())
+            save(content, snapshot_path(self.folder, epoch))
+            if is_best:
+                save(content, self.folder / BEST)
+            save_history(progress.history, self.folder)
+        progress.epoch, progress.batches = epoch + 1, 0
+        progress.loss_sum, progress.people = 0.0, 0
+        self._save_state()
+
+    def _train(self, interruption: Interruption, writer: SummaryWriter | None) -> None:
+        """Train the batches of the epoch that are not done yet."""
+        progress, accumulate = self.progress, self.recipe.accumulate
+        self.batches.epoch, self.batches.start = progress.epoch, progress.batches
+        self.network.train()
+        total = len(self.batches)
+        # on the device, since looking at each loss would wait for it; what was before a resume is
+        # of all processes together, so one of them has it
+        before = progress.loss_sum if self.accelerator.is_main_process else 0.0
+        loss_sum = torch.tensor(before, dtype=torch.float64, device=self.accelerator.device)
+        with self._bar(f'epoch {progress.epoch}', total, progress.batches) as bar:
+            for batch in self._moved(self.loader):
+                group = progress.batches // accumulate * accumulate
+                size = min(accumulate, total - group)
+                is_last = progress.batches + 1 == group + size
+                loss = self.backward(batch, size, is_last)
+                if is_last:
+                    self.step()
+                people = len(batch['crop'])
+                progress.batches += 1
+                progress.people += people * self.accelerator.num_processes
+                loss_sum += loss.double() * people
+                bar.update()
+                if progress.batches % _LOOK == 0 or progress.batches == total:
+                    self._look(loss, bar, writer)
+                if is_last and progress.batches < total and self._should_save(interruption):
+                    progress.loss_sum = self._whole(loss_sum)
+                    self._save_state()
+                    if self._agreed(interruption.asked):
+                        raise Interrupted
+        progress.loss_sum = self._whole(loss_sum)
+
+    def backward(self, batch: Batch, accumulated: int = 1, is_last: bool = True) -> torch.Tensor:
+        """Add a batch's gradients; return its loss.
+
+        :param accumulated: how many batches make a step.
+        :param is_last: of them: the processes then exchange their gradients.
+        """
+        with nullcontext() if is_last else self.accelerator.no_sync(self.network):
+            images = input_images(batch['crop'], batch['colours'])
+            found = self.task.forward(self.network, images, batch)
+            loss = self.task.loss(found, batch)
+            self.accelerator.backward(loss / accumulated)
+        return loss.detach()
+
+    def step(self) -> None:
+        """Change the weights by the gradients."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def _look(self, loss: torch.Tensor, bar: tqdm, writer: SummaryWriter | None) -> None:
+        """Show the loss."""
+        value = self._number(loss)
+        bar.set_postfix(loss=f'{value:.4g}', refresh=False)
+        if writer is not None:
+            writer.add_scalar('loss', value, self._step)
+
+    def _number(self, loss: torch.Tensor) -> float:
+        """Return a loss.
+
+        :raises TrainingError: it is no number, so that such weights are never saved.
+        """
+        value = float(loss)
+        if not math.isfinite(value):
+            raise TrainingError(
+                f'the loss is {value} in epoch {self.progress.epoch}, batch '
+                f'{self.progress.batches}; the files are of before. Begin anew from the last '
+                f'snapshot (--weights) with a lower learning_rate, or in precision f32 or bf16'
+            )
+        return value
+
+    def _validate(self, table: PeopleTable, writer: SummaryWriter | None) -> float:
+        """Return the mean error of held-out people, millimetres."""
+        self.network.eval()
+        rows = np.flatnonzero(table.have_depth)
+        count = min(len(rows), self.machine.validation_people)
+        rows = rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+        share = rows[self.accelerator.process_index :: self.accelerator.num_processes]
+        keys = [(0, i, int(row)) for i, row in enumerate(share)]
+        size = self.recipe.batch
+        loader = self._loader(
+            table, NO_AUGMENTATION, [keys[i : i + size] for i in range(0, len(keys), size)]
+        )
+        used: list[int] = []
+        found: list[np.ndarray] = []
+        for batch in self._moved(loader, table):
+            with torch.inference_mode():
+                images = input_images(batch['crop'], batch['colours'])
+                # not through DDP, whose processes would wait for each other
+                network = self.accelerator.unwrap_model(self.network)
+                with self.accelerator.autocast():
+                    output = self.task.forward(network, images, batch)
+            readable = batch['readable'].cpu().numpy()
+            if writer is not None and not used:
+                self._add_pictures(writer, batch, output)
+            used += batch['row'].cpu().numpy()[readable].tolist()
+            found += list(output.float().cpu().numpy()[readable])
+        gathered: list[tuple[int, np.ndarray]] = gather_object(list(zip(used, found, strict=True)))
+        if not gathered:
+            raise TrainingError(f'no image of {", ".join(table.names)} can be read')
+        everyone = np.array([row for row, _ in gathered])
+        return float(
+            self.task.errors_mm(table, everyone, np.stack([f for _, f in gathered])).mean()
+        )
+
+    def _add_pictures(self, writer: SummaryWriter, batch: Batch, found: torch.Tensor) -> None:
+        """Add crops with the truth and what was found to TensorBoard."""
+        parts = (batch['crop'], batch['target'], found.float(), batch['visible'][..., 0] > 0)
+        crops, truth, points, visible = (part[:_PICTURES].cpu().numpy() for part in parts)
+        picture = grid(crops, truth, points, visible, self.task.edges)
+        writer.add_image('held out', picture, self.progress.epoch, dataformats='HWC')
+
+    def _loader(
+        self, table: PeopleTable, augmentation: Augmentation, batches: Any
+    ) -> DataLoader[Any]:
+        on_gpu = self.accelerator.device.type == 'cuda'
+        return DataLoader(
+            CropDataset(table, augmentation, self.recipe.seed),
+            batch_sampler=batches,
+            num_workers=self.machine.workers,
+            # only the training's: a validation's workers are not needed for hours
+            persistent_workers=self.machine.workers > 0 and table is self.people,
+            pin_memory=on_gpu,
+            worker_init_fn=ignore_signals,
+        )
+
+    def _moved(
+        self, loader: DataLoader[Any], table: PeopleTable | None = None
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        """Return batches on the device; who cannot be read is counted while they are on the CPU."""
+        unreadable = self._unreadable if table is None else Unreadable(table)
+        for batch in loader:
+            unreadable.note(batch)
+            yield {
+                name: values.to(self.accelerator.device, non_blocking=True)
+                for name, values in batch.items()
+            }
+
+    def _bar(self, name: str, total: int, initial: int) -> tqdm:
+        hidden = None if self.accelerator.is_main_process else True
+        return tqdm(desc=name, total=total, initial=initial, unit='batch', disable=hidden)
+
+    def _should_save(self, interruption: Interruption) -> bool:
+        """Return whether the state is to be saved now: the same in all processes."""
+        is_due = monotonic() - self._saved_at >= 60 * self.machine.save_minutes
+        # processes must agree, for which each time they wait for each other
+        steps = self.progress.batches // self.recipe.accumulate
+        if self.accelerator.num_processes > 1 and steps % _LOOK:
+            return False
+        return self._agreed(interruption.asked or is_due)
+
+    def _agreed(self, flag: bool) -> bool:
+        """Return whether any of the processes says so."""
+        if self.accelerator.num_processes == 1:
+            return flag
+        flags = torch.tensor(int(flag), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flags).item() > 0)
+
+    def _whole(self, loss_sum: torch.Tensor) -> float:
+        """Return the sum over all processes.
+
+        :raises TrainingError: it is no number.
+        """
+        return self._number(self.accelerator.reduce(loss_sum))
+
+    def _save_state(self) -> None:
+        """Save all that is needed to go on as if nothing had happened."""
+        gpu = None
+        if self.accelerator.device.type == 'cuda':
+            gpu = torch.cuda.get_rng_state(self.accelerator.device)
+        random = gather_object([{'cpu': torch.get_rng_state(), 'gpu': gpu}])
+        scaler = self.accelerator.scaler
+        if self.accelerator.is_main_process:
+            state: Mapping[str, Any] = {
+                'identity': self.identity,
+                'progress': vars(self.progress),
+                'network': self.accelerator.unwrap_model(self.network).state_dict(),
+                'optimizer': self.optimizer.state_dict(),
+                'scaler': None if scaler is None else scaler.state_dict(),
+                'random': random,
+            }
+            save(state, self.folder / STATE)
+        self._saved_at = monotonic()

@@ -1,0 +1,161 @@
+"""What differs between training RootNet and PoseNet: the table, the loss, the error."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from pose3d_ros.data.annotations import Annotations, DataError
+from pose3d_ros.data.crops_dataset import PeopleTable, joint_table, root_table
+from pose3d_ros.evaluation import mpjpe, root_errors
+from pose3d_ros.models import crops3dmppe
+from pose3d_ros.models.imagenet import load_backbone
+from pose3d_ros.models.posenet import PoseNet, posenet_loss
+from pose3d_ros.models.rootnet import RootNet, rootnet_loss
+from pose3d_ros.models.snapshots import (
+    SnapshotError,
+    fault_summary,
+    faults_of,
+    find_snapshot,
+    read_tensors,
+)
+from pose3d_ros.skeletons import JOINT_SETS, Skeleton
+
+Batch = Mapping[str, torch.Tensor]
+_ARCHIVES = ('.tgz', '.whl')
+
+
+class Task(Protocol):
+    """A network to train."""
+
+    name: str
+    #: Of the validation, which is in millimetres.
+    metric: str
+    #: Bones between the points of the table.
+    edges: tuple[tuple[int, int], ...]
+
+    def table(self, sets: Sequence[Annotations]) -> PeopleTable:
+        """Return the people of several data sets with what is learned of them."""
+
+    def network(self, backbone: int) -> nn.Module:
+        """Return the network with its first weights."""
+
+    def forward(self, network: nn.Module, images: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return what the network finds (b, p, 3): x, y in cells, and depth."""
+
+    def loss(self, found: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the loss of a batch, one number."""
+
+    def errors_mm(self, table: PeopleTable, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Return the error (n,) of each of some people, all of which have depth."""
+
+
+class RootTask:
+    """RootNet: where the pelvis is."""
+
+    name = 'rootnet'
+    metric = 'MRPE'
+    edges: tuple[tuple[int, int], ...] = ()
+
+    def table(self, sets: Sequence[Annotations]) -> PeopleTable:
+        """Return people with their roots."""
+        return root_table(sets)
+
+    def network(self, backbone: int) -> nn.Module:
+        """Return RootNet."""
+        return RootNet(backbone)
+
+    def forward(self, network: nn.Module, images: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return x, y and depth in millimetres (b, 1, 3)."""
+        return network(images, batch['k_mm'])[:, None]
+
+    def loss(self, found: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the published loss."""
+        target, visible = batch['target'][:, 0], batch['visible'][:, 0]
+        return rootnet_loss(found[:, 0], target, visible, batch['have_depth']).mean()
+
+    def errors_mm(self, table: PeopleTable, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Return the distances between roots, whose mean is MRPE."""
+        places = places_of(table, rows, found, found[..., 2] / 1000)
+        return root_errors(places[:, 0], table.joints[rows, 0]).distance * 1000
+
+
+class PoseTask:
+    """PoseNet: the joints around the pelvis.
+
+    :param skeleton: the joint set that is learned.
+    :raises DataError: no network of 3DMPPE has it: a snapshot could not be read.
+    """
+
+    name = 'posenet'
+    metric = 'MPJPE'
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        if JOINT_SETS.get(len(skeleton)) != skeleton:
+            known = ', '.join(s.name for s in JOINT_SETS.values())
+            raise DataError(f'joint set {skeleton.name} cannot be learned; the known are {known}')
+        self.skeleton = skeleton
+        self.edges = skeleton.edges
+
+    def table(self, sets: Sequence[Annotations]) -> PeopleTable:
+        """Return people with the joints of the joint set."""
+        return joint_table(sets, self.skeleton)
+
+    def network(self, backbone: int) -> nn.Module:
+        """Return PoseNet."""
+        return PoseNet(len(self.skeleton), backbone)
+
+    def forward(self, network: nn.Module, images: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return x, y and depth in cells (b, j, 3)."""
+        return network(images)
+
+    def loss(self, found: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the published loss."""
+        target, visible = batch['target'], batch['visible']
+        return posenet_loss(found, target, visible, batch['have_depth']).mean()
+
+    def errors_mm(self, table: PeopleTable, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Return MPJPE of each person, roots given; of the joints that all of them have."""
+        truth = table.joints[rows]
+        known = np.isfinite(truth).all(axis=(0, 2))
+        if not known[list(self.skeleton.root)].all() or known.sum() < 2:
+            raise DataError(f'{", ".join(table.names)}: no two joints are known of everybody')
+        depth_m = table.root_depth_m[rows, None] + crops3dmppe.to_metres(found[..., 2])
+        places = places_of(table, rows, found, depth_m)
+        root = [int(known[:i].sum()) for i in self.skeleton.root]
+        return mpjpe(places[:, known], truth[:, known], root) * 1000
+
+
+def places_of(
+    table: PeopleTable, rows: np.ndarray, found: np.ndarray, depth_m: np.ndarray
+) -> np.ndarray:
+    """Return points (n, p, 3) in the optical frame, metres.
+
+    :param found: (n, p, 3) x and y in cells of the crops.
+    :param depth_m: (n, p) from the camera.
+    """
+    pixels = crops3dmppe.to_pixels(found[..., :2].astype(np.float64), table.squares[rows])
+    rays = (pixels - table.centre_px[rows, None]) / table.focal_px[rows, None]
+    return np.concatenate([rays * depth_m[..., None], depth_m[..., None]], axis=2)
+
+
+def start_from(network: nn.Module, path: Path) -> None:
+    """Give a network the weights of a file: of its backbone, or all of them.
+
+    :param path: ImageNet weights, as `models.imagenet.load_backbone` takes them; or a snapshot of
+        the same network, or a folder of them, whose last is taken.
+    :raises SnapshotError: it cannot be read, or is of another network or backbone.
+    """
+    path = find_snapshot(path)
+    if path.suffix not in _ARCHIVES:
+        tensors = read_tensors(path, 'network', 'a snapshot, or ImageNet weights,')
+        if any(key.startswith('backbone.') for key in tensors):
+            if faults := faults_of(network.state_dict(), tensors):
+                name = f'{type(network).__name__} as it is to be trained'
+                raise SnapshotError(f'{path} is not {name}: {fault_summary(faults)}')
+            network.load_state_dict(tensors)
+            return
+    network.backbone.load_state_dict(load_backbone(path, network.backbone.depth))
