@@ -216,11 +216,11 @@ def _own_path(stage: str, own: OwnWeights) -> Path:
     return own.path
 
 
-def need_extra(what: str, *packages: str) -> None:
-    """Raise RuntimeUnavailable where packages of the extra 'torch' are not installed."""
+def need_extra(what: str, *packages: str, extra: str = 'torch') -> None:
+    """Raise RuntimeUnavailable where packages of an extra of setup.cfg are not installed."""
     if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
         raise RuntimeUnavailable(
-            f"{what} needs {', '.join(missing)}, not installed: pip install 'pose3d_ros[torch]'"
+            f"{what} needs {', '.join(missing)}, not installed: pip install 'pose3d_ros[{extra}]'"
         )
 
 

@@ -118,7 +118,10 @@ def test_ros_imports_are_declared_in_package_xml() -> None:
 
 
 def test_python_imports_are_declared_in_setup_cfg() -> None:
-    lines = listed('options', 'install_requires') + listed('options.extras_require', 'torch')
+    lines = listed('options', 'install_requires')
+    lines += [
+        line for extra in ('torch', 'train') for line in listed('options.extras_require', extra)
+    ]
     declared = {re.split('[<>=]', line)[0] for line in lines}
     needed = {DISTRIBUTIONS.get(m, m) for m in foreign() if not is_ros(m)}
     assert needed - {'ament_index_python'} <= declared

@@ -23,7 +23,7 @@ ROS = {
     'sensor_msgs', 'std_msgs', 'visualization_msgs', 'rosgraph_msgs', 'tf2_ros', 'cv_bridge',
     'message_filters', 'launch', 'pose3d_ros.msg',
 }  # fmt: skip
-HEAVY = {'torch', 'torchvision', 'transformers', 'pytorch_lightning'}
+HEAVY = {'torch', 'torchvision', 'transformers', 'pytorch_lightning', 'accelerate', 'tensorboard'}
 
 by_path = pytest.mark.parametrize('path', FILES, ids=[str(f.relative_to(PACKAGE)) for f in FILES])
 

@@ -17,6 +17,7 @@ COMMANDS = {
     'rescale': 'correct the distances of `pose3d video` when the focal length is known at last',
     'demo': 'run the whole graph on a clip and leave a bag, a video and pictures',
     'export': 'write a network of PyTorch as an ONNX file',
+    'train': 'train RootNet or PoseNet on data sets',
     'benchmark': 'measure accuracy and speed',
 }
 

@@ -123,6 +123,7 @@ def _typed(target: Recipe | Augmentation, values: Mapping[str, Any]) -> dict[str
     """Return values for the fields of a dataclass, in the types that it has now."""
     known = {field.name for field in fields(target)}
     found: dict[str, Any] = {}
+    value: Any
     for name, value in values.items():
         if name not in known:
             raise RecipeError(f'{name!r} is no field; they are {", ".join(sorted(known))}')
@@ -130,8 +131,9 @@ def _typed(target: Recipe | Augmentation, values: Mapping[str, Any]) -> dict[str
         kind: Any = type(now)
         fits = {float: (int, float, str), int: (int,), bool: (bool,), str: (str,), tuple: (list,)}
         is_flag = isinstance(value, bool) and kind is not bool
+        is_kind = isinstance(value, fits[kind]) and not is_flag
         try:
-            if is_flag or not isinstance(value, fits[kind]):
+            if not is_kind:
                 raise TypeError
             found[name] = tuple(map(int, value)) if kind is tuple else kind(value)
         except (TypeError, ValueError) as error:  # YAML 1.1 reads 1e-3 as text
