@@ -62,9 +62,9 @@ def compact(entry: dict[str, Any]) -> dict[str, Any]:
     """
     entry.pop('segmentation', None)
     for field in _JOINT_FIELDS:
-        # what is no table of numbers stays, to be named with its record
-        with contextlib.suppress(TypeError, ValueError):
-            if field in entry:
+        if field in entry:
+            # what is no table of numbers stays, to be named with its record
+            with contextlib.suppress(TypeError, ValueError):
                 entry[field] = np.array(entry[field], np.float32)
     return entry
 
