@@ -1,29 +1,14 @@
 """Result files: own boxes, and those of 3DMPPE's detector and RootNet."""
 
 import json
-import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets3d import FOCAL, HEIGHT, WIDTH, Human36M, together, write_json
+from datasets3d import write_json
 
-from pose3d_ros.data import boxes, datasets
-from pose3d_ros.data.annotations import Annotations, DataError
-
-
-@pytest.fixture
-def human36m(tmp_path: Path) -> Annotations:
-    """Return four people in four images, 11000 to 11003."""
-    Human36M(tmp_path, (11,), frames=1).write()
-    return datasets.load('human36m', tmp_path, 'test', protocol=1)
-
-
-@pytest.fixture
-def mupots(tmp_path: Path) -> Annotations:
-    """Return two people in image 40 and one in image 41."""
-    together(tmp_path, 'mupots')
-    return datasets.load('mupots', tmp_path, 'test')
+from pose3d_ros.data import boxes
+from pose3d_ros.data.annotations import DataError
 
 
 def test_the_originals_files_are_read(tmp_path: Path) -> None:
@@ -112,58 +97,3 @@ def test_missing_and_unwritable_files_are_named(tmp_path: Path) -> None:
         boxes.write_boxes(
             tmp_path / 'taken' / 'x.json', boxes.Boxes(np.zeros(1, int), np.zeros((1, 4)))
         )
-
-
-def test_own_boxes_take_the_place_of_the_annotated(
-    human36m: Annotations, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The best of an image, or the last of equals; nobody is invented for an image without."""
-    box = np.array([[10.0, 20, 100, 200]])
-    ids = np.array([11002, 11000, 11000, 11003, 11003, 5])
-    found = boxes.Boxes(ids, box + np.arange(6)[:, None], np.array([1, 0.2, 0.9, 0.4, 0.4, 1]))
-    with caplog.at_level(logging.WARNING):
-        people = boxes.with_boxes(human36m, found)
-    assert people.person_ids.tolist() == [11000, 11002, 11003]
-    np.testing.assert_array_equal(people.boxes, box + np.array([[2], [0], [4]]))
-    np.testing.assert_array_equal(people.joints, human36m.joints[[0, 2, 3]])
-    assert 'left out 1 of 4 people' in caplog.text
-    outside = boxes.Boxes(ids, np.full((6, 4), 2000.0))
-    with pytest.raises(DataError, match='none of 4 people has a usable box'):
-        boxes.with_boxes(human36m, outside)
-
-
-def test_squares_of_a_rootnet_are_not_processed_again(human36m: Annotations) -> None:
-    ids = human36m.image_ids
-    squares = boxes.Boxes(ids, np.ones((4, 4)), None, np.ones((4, 3)))
-    for use in (boxes.with_boxes, boxes.as_people):
-        with pytest.raises(DataError, match='squares of a RootNet'):
-            use(human36m, squares)
-    # but they are found: row by row, with their roots
-    shuffled = boxes.Boxes(ids[::-1], np.ones((4, 4)), None, np.ones((4, 3)))
-    assert boxes.match(human36m, shuffled).tolist() == [3, 2, 1, 0]
-
-
-def test_several_people_in_an_image_are_told_apart_by_id_alone(mupots: Annotations) -> None:
-    ids = np.array([40, 40, 41])
-    with pytest.raises(DataError, match='several people in an image'):
-        boxes.match(mupots, boxes.Boxes(ids, np.ones((3, 4))))
-    named = boxes.Boxes(ids, np.ones((3, 4)), person_ids=np.array([701, 700, 3]))
-    assert boxes.match(mupots, named).tolist() == [1, 0, -1]
-
-
-def test_detections_are_people_of_their_own(
-    mupots: Annotations, caplog: pytest.LogCaptureFixture
-) -> None:
-    """MuPoTS-3D: as many people as boxes, in images that have somebody, with their cameras."""
-    ids = np.array([41, 40, 99, 40, 40])
-    box = np.tile([10.0, 20, 30, 40], (5, 1))
-    box[3, 0] = WIDTH + 5  # out of the image
-    with caplog.at_level(logging.WARNING):
-        people = boxes.as_people(mupots, boxes.Boxes(ids, box, np.linspace(0, 1, 5)))
-    assert people.person_ids.tolist() == [0, 1, 4]
-    assert people.image_indices.tolist() == [1, 0, 0] and people.groups == ('TS2', 'TS1', 'TS1')
-    assert np.isnan(people.joints).all() and not people.visible.any()
-    np.testing.assert_array_equal(people.focal_px, [FOCAL] * 3)
-    assert 'left out 2 of 5 boxes' in caplog.text and people.image_sizes[0, 1] == HEIGHT
-    with pytest.raises(DataError, match='none of 1 boxes'):
-        boxes.as_people(mupots, boxes.Boxes(np.array([99]), box[:1]))
