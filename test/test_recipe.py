@@ -72,6 +72,7 @@ def test_what_is_written_is_read(tmp_path: Path, network: str) -> None:
         ('augmentation: none', "augmentation: 'none' is not a mapping"),
         ('augmentation: {flip: true}', "'flip' is no field; they are colour"),
         ('augmentation: {mirror: 1}', 'mirror: 1 is no true or false'),
+        ('augmentation: {scale: 1.5}', 'scale: 1.5 is not at least 0 and below 1'),
         ('- 3', 'is not a mapping'),
         ('a: [', 'cannot read recipe'),
     ],

@@ -53,6 +53,9 @@ class Recipe:
             raise RecipeError(f'{wrong[0]} is below 1')
         if not (self.learning_rate > 0 and self.decay_factor > 0):
             raise RecipeError('learning_rate and decay_factor have to be above 0')
+        amounts = {n: getattr(self.augmentation, n) for n in ('scale', 'colour', 'occlusion')}
+        if wrong := [f'{n}: {v}' for n, v in amounts.items() if not 0 <= v < 1]:
+            raise RecipeError(f'augmentation: {wrong[0]} is not at least 0 and below 1')
         if self.backbone not in BACKBONES:
             raise RecipeError(f'backbone: {self.backbone} is none of {BACKBONES}')
         if self.precision not in PRECISIONS:
