@@ -72,7 +72,7 @@ class Trainer:
     :param held_out: whom it is validated on after each epoch, if anybody.
     :param folder: for all that it leaves; it exists.
     :param machine: where it runs.
-    :raises TrainingError: this machine cannot compute in the recipe's precision.
+    :raises TrainingError: this machine cannot train in the recipe's precision.
     """
 
     def __init__(
@@ -87,12 +87,10 @@ class Trainer:
     ) -> None:
         self.task, self.recipe, self.folder, self.machine = task, recipe, folder, machine
         self.people, self.held_out = people, held_out
-        try:
-            self.accelerator = Accelerator(
-                cpu=machine.on_cpu, mixed_precision=_MIXED[recipe.precision]
-            )
-        except ValueError as error:
-            raise TrainingError(f'precision {recipe.precision}: {error}') from error
+        precision = _MIXED[recipe.precision]
+        self.accelerator = Accelerator(cpu=machine.on_cpu, mixed_precision=precision)
+        if recipe.precision == 'f16' and self.accelerator.scaler is None:
+            raise TrainingError('precision f16 needs a GPU, for its gradients; bf16 and f32 do not')
         # torch's own numbers are drawn by nothing below; a layer that would is repeatable too
         torch.manual_seed(recipe.seed)
         torch.backends.cudnn.benchmark = True  # crops are all of one size
