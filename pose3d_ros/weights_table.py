@@ -88,6 +88,8 @@ MEDIAPIPE_POSE = Package(
     '8bb349a7b3a3ba699df23be804ddd3b3eab810b50b15406894be257859388a84', 40985403)
 POSE2SIM = Package('pypi', 'pose2sim', '0.10.49',
                    '403e0dc4065898ba6a595e72a8970950310979253d60e24c2e00b16b36bf21e1', 51189031)
+PYBULLET = Package('pypi', 'pybullet', '3.2.7',
+                   '5d858abf7c12a21ef3ed351cf81dac1b5e486ec25c9ab59bfc84beb89034edff', 103196742)
 OPENCV_DOC = Package('debian', 'opencv-doc', '', '', 0)
 
 # The two calibrated clips of Pose2Sim: part, bytes, sha256.
@@ -115,6 +117,32 @@ def _clip_part(clip: str, part: str, size: int, sha256: str) -> Asset:
     return Asset(f'pose2sim_{clip.lower()}_{part}', POSE2SIM,
                  f'Pose2Sim/Demo_{clip}Person/{member}', sha256, size, 'BSD-3-Clause', 'clips',
                  'calibrated clip of four cameras')
+
+
+# The motion clips of pybullet's humanoid: bytes, sha256.
+MOTION_CLIPS = {
+    'walk': (36185, '32d082c3599bc40aac50b1afa196ff1e2cf3842bb40f0541ab088845f6328a41'),
+    'run': (23284, '2cbe488023b243e5769299158ce7c78875ec4b701a2ffe6c0beeaf83d16ca87b'),
+    'dance_a': (90879, '15ef3731f594edc9ed078170f1075815cc164acaca9e35a46db12a31ac64b717'),
+    'dance_b': (141863, 'b5a9d7a3f2304f6242776d7ff6d19d1f6bcb98d78d68622761c3843b614a92b5'),
+    'jump': (99221, 'a433557e94b193d8a95530572a0e32f387eb6d9996987b4216efb65444c3c641'),
+    'kick': (43601, '177cfb399466309ba7f4a8a987c3b6f6edde1cbe8b2d476e53dc6061ec5d4bac'),
+    'punch': (60287, '1ab4b654cecdb4ff3b2a4bf4086e50397bef28435bb59ab3aedd6a6bdc926fde'),
+    'spin': (49517, '9614f10b92e7a8b123990ad5bcfafc65aa4d8fa8ac7f10ade3c3591122d34425'),
+    'spinkick': (35643, '60ec9c200d96e0cd71693061f24db0bd8da9eb295daf487f6f60f8dfb324075a'),
+    'cartwheel': (75101, '17453459a40ec4ea08346072748ae3c7c384b49e619753e9779637fa8a9f7c49'),
+    'backflip': (13536, 'ffc5e117f69364e239eeedc86d6a30ab854500a375a1c137a405f1b7652905e6'),
+    'crawl': (80707, '104a3b675131a43e7a214e24c0ed631c6a0d814b85c8b66b71ce63b23a5731ae'),
+    'roll': (55136, '50d75c2243b2859f8dcae4ad8fa14b59054dd9ee529b4fb52ec14470cd982c55'),
+    'getup_facedown': (169673, '1bd1a96e9175f65eb66e10f225473b4467bd70c68e283f4006b2ab090e337c0b'),
+    'getup_faceup': (210461, '5936c32d51dad9b0cd5e61df681079d160436cdce845c312f200d7a347c4040d'),
+}
+
+
+def _motion(name: str, size: int, sha256: str) -> Asset:
+    """Return one motion clip."""
+    return Asset(f'motion_{name}', PYBULLET, f'pybullet_data/data/motions/humanoid3d_{name}.txt',
+                 sha256, size, 'Zlib', 'motions', 'motion of synthetic people')
 
 
 def _checkpoint(name: str, url: str, size: int, licence: str) -> Asset:
@@ -148,6 +176,7 @@ ASSETS: tuple[Asset, ...] = (
     Asset('vtest', OPENCV_DOC, 'usr/share/doc/opencv-doc/examples/data/vtest.avi',
           '45cddc9490be69345cbdab64ca583be65987e864ca408038e648db99e10516cf', 8131690,
           'Apache-2.0 AND BSD-3-Clause', 'vtest', 'pedestrians from above'),
+    *(_motion(name, *clip) for name, clip in MOTION_CLIPS.items()),
     _checkpoint('mask_rcnn', 'https://download.pytorch.org/models/'
                 'maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth', 178090079, 'BSD-3-Clause'),
     _checkpoint('mask_rcnn_v2', 'https://download.pytorch.org/models/'

@@ -16,6 +16,7 @@ COMMANDS = {
     'video': 'people of a video, image folder or webcam as JSON and pictures',
     'rescale': 'correct the distances of `pose3d video` when the focal length is known at last',
     'demo': 'run the whole graph on a clip and leave a bag, a video and pictures',
+    'synth': 'make a data set of synthetic people to train and test on',
     'export': 'write a network of PyTorch as an ONNX file',
     'train': 'train RootNet or PoseNet on data sets',
     'benchmark': 'measure accuracy and speed',

@@ -1,0 +1,174 @@
+"""Pictures of people in a scene: the kernels launched, and what a lens and a sensor add."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+import warp as wp
+
+from pose3d_ros.data.synthetic import kernels
+from pose3d_ros.data.synthetic.bodies import BodyModel
+from pose3d_ros.data.synthetic.scenes import Box, Crowd, Ground, Light, Setting
+from pose3d_ros.data.synthetic.textures import noise_pyramid
+from pose3d_ros.data.synthetic.views import View
+from pose3d_ros.data.synthetic.wardrobe import Outfits, Tailor
+
+
+_NEAR_M = 0.2
+_GRAIN_PX = 1024
+_MIDDLE_GREY = 0.48
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What one camera sees.
+
+    :param image: (height, width, 3) uint8, BGR.
+    :param indices: (height, width) what is seen: a person from 0, a box from kernels.FIRST_BOX
+        on, or kernels.NOTHING.
+    :param depths_m: (height, width) z of it in the optical frame; kernels.FAR_M = nothing there.
+    """
+
+    image: np.ndarray
+    indices: np.ndarray
+    depths_m: np.ndarray
+
+
+class Renderer:
+    """Holds what all pictures share on a device: the mesh, its regions and the noise.
+
+    :param device: 'cpu' or 'cuda', as Warp names them.
+    """
+
+    def __init__(self, model: BodyModel, device: str = 'cpu') -> None:
+        self._device = device
+        self._tailor = Tailor(model)
+        self._faces = self._array(model.faces, int)
+        self._cloth = self._array(self._tailor.places, wp.vec3)
+        self._regions = self._array(self._tailor.regions, int)
+        self._noise = self._array(noise_pyramid(), float)
+
+    def render(
+        self,
+        rng: np.random.Generator,
+        setting: Setting,
+        crowd: Crowd,
+        outfits: Outfits,
+        light: Light,
+    ) -> Picture:
+        """Return the picture of one moment; `rng` is for what lens and sensor add."""
+        view = setting.view
+        shape = (view.height, view.width)
+        eye, sun = _eye(view), _light(light)
+        vertices = self._array(crowd.vertices_m, wp.vec3)
+        normals, screen, fallen = (
+            wp.zeros(vertices.shape, wp.vec3, device=self._device) for _ in range(3)
+        )
+        each_face = (len(crowd.vertices_m), self._faces.shape[0])
+        thickness = self._array(self._tailor.thickness(outfits), float)
+        self._launch(kernels.add_face_normals, each_face, vertices, self._faces, normals)
+        self._launch(kernels.dress_and_project, vertices.shape, vertices, normals, thickness, eye,
+                     sun, screen, fallen)  # fmt: skip
+        cells = wp.full(shape, kernels.EMPTY, wp.uint64, device=self._device)
+        self._launch(kernels.rasterise, each_face, screen, self._faces, eye, cells)
+        covered = wp.zeros(shape, wp.uint8, device=self._device)
+        self._launch(kernels.cover, each_face, fallen, self._faces, eye, covered)
+        shadow = cv2.GaussianBlur(covered.numpy(), None, light.softness_px) / np.float32(255)
+        boxes = setting.boxes + crowd.boxes
+        pixels = wp.zeros(shape, wp.vec3, device=self._device)
+        indices = wp.zeros(shape, int, device=self._device)
+        depths = wp.zeros(shape, float, device=self._device)
+        self._launch(
+            kernels.shade, shape, cells, screen, self._faces, normals, self._cloth, self._regions,
+            self._array(outfits.colours, wp.vec3), self._array(outfits.patterns, wp.vec2),
+            self._array(_box_rows(boxes), wp.vec3), self._array(_box_frames(boxes, view), float),
+            eye, sun,
+            _surroundings(setting.ground, setting.backdrop is None), self._array(shadow, float),
+            self._noise, pixels, indices, depths,
+        )  # fmt: skip
+        image, seen = pixels.numpy(), indices.numpy()
+        if setting.backdrop is not None:
+            dark = 1 - np.float32(light.shadow) * shadow
+            behind = setting.backdrop / np.float32(255) * dark[..., None]
+            image = np.where((seen == kernels.NOTHING)[..., None], behind, image)
+        return Picture(_photograph(rng, image), seen, depths.numpy())
+
+    def _array(self, values: np.ndarray, dtype: Any) -> Any:
+        return wp.array(values, dtype=dtype, device=self._device)
+
+    def _launch(self, kernel: Any, size: tuple[int, ...], *inputs: Any) -> None:
+        wp.launch(kernel, dim=size, inputs=inputs, device=self._device)
+
+
+def _eye(view: View) -> Any:
+    eye = kernels.Eye()
+    eye.R = wp.mat33(*view.rotation.ravel().tolist())
+    eye.t = wp.vec3(*view.translation_m.tolist())
+    eye.centre = wp.vec3(*view.place_m.tolist())
+    eye.focal = wp.vec2(*view.focal_px.tolist())
+    eye.principal = wp.vec2(*view.centre_px.tolist())
+    eye.width, eye.height = view.width, view.height
+    return eye
+
+
+def _light(light: Light) -> Any:
+    sun = kernels.Light()
+    sun.to_sun, sun.sun = wp.vec3(*light.to_sun.tolist()), wp.vec3(*light.sun.tolist())
+    sun.sky, sun.bounce = wp.vec3(*light.sky.tolist()), wp.vec3(*light.bounce.tolist())
+    sun.shadow, sun.hard = light.shadow, int(light.hard)
+    return sun
+
+
+def _surroundings(ground: Ground, drawn: bool) -> Any:
+    around = kernels.Surroundings()
+    around.first, around.second = wp.vec3(*ground.first.tolist()), wp.vec3(*ground.second.tolist())
+    around.horizon = wp.vec3(*ground.horizon.tolist())
+    around.zenith = wp.vec3(*ground.zenith.tolist())
+    around.scale, around.clouds, around.drawn = ground.scale, ground.clouds, int(drawn)
+    return around
+
+
+def _box_rows(boxes: tuple[Box, ...]) -> np.ndarray:
+    """Return boxes (n, 6, 3) as the kernel wants them."""
+    rows = np.zeros((len(boxes), 6, 3), np.float32)
+    for row, box in zip(rows, boxes, strict=True):
+        row[0], row[1], row[3:5] = box.middle_m, box.half_m, box.colours
+        row[2] = np.cos(box.heading), np.sin(box.heading), box.pattern[0]
+        row[5, 0] = box.pattern[1]
+    return rows
+
+
+def _box_frames(boxes: tuple[Box, ...], view: View) -> np.ndarray:
+    """Return left, top, right, bottom (n, 4) of what of the image each box can be in."""
+    frames = np.tile(np.array([0, 0, view.width, view.height], np.float32), (len(boxes), 1))
+    for frame, box in zip(frames, boxes, strict=True):
+        corners = box.corners_m
+        if (view.optical(corners)[:, 2] > _NEAR_M).all():  # else it may be all around
+            pixels = view.project(corners)
+            frame[:2], frame[2:] = pixels.min(axis=0) - 1, pixels.max(axis=0) + 1
+    return frames
+
+
+@cache
+def _grain() -> np.ndarray:
+    """Return noise of which every picture takes a piece: drawing it anew would take longer."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((_GRAIN_PX, _GRAIN_PX, 3), np.float32)
+
+
+def _photograph(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
+    """Return what a camera makes of light (h, w, 3): exposure, tone, softness and noise, uint8."""
+    middle = max(float(np.mean(cv2.mean(np.minimum(light, 1))[:3])), 0.05)
+    exposure = np.exp(rng.normal(0, 0.2)) * (_MIDDLE_GREY / middle) ** 0.7
+    gains = 255 * exposure * np.exp(rng.normal(0, 0.04, 3))
+    soft = cv2.GaussianBlur(light, None, float(rng.uniform(0.45, 1.0)))
+    exposed = cv2.convertScaleAbs(cv2.multiply(soft, (*gains.tolist(), 0)))
+    tones = 255 * np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(rng.uniform(0.8, 1.15))
+    height, width = light.shape[:2]
+    top, left = rng.integers(_GRAIN_PX, size=2)
+    rows, columns = (np.arange(height) + top) % _GRAIN_PX, (np.arange(width) + left) % _GRAIN_PX
+    grain = _grain()[rows[:, None], columns]
+    strength = 255 * float(rng.uniform(0, 0.02))
+    return cv2.addWeighted(cv2.LUT(exposed, tones), 1, grain, strength, 0, dtype=cv2.CV_8U)
