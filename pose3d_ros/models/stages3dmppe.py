@@ -96,7 +96,8 @@ class PoseNet3DMPPE:
         squares, valid = crops3dmppe.process_boxes(persons.boxes, width, height)
         rows = np.flatnonzero(valid & persons.has_root)
         if len(rows):
-            cells = self._cells(crops3dmppe.cut_boxes(squares[rows]).cut(image))
+            crops = crops3dmppe.cut_boxes(squares[rows]).cut(image)
+            cells = joint_cells(self._network, crops, self.skeleton, self._flip_test)
             pixels[rows] = crops3dmppe.to_pixels(cells[..., :2], squares[rows])
             depth_m = persons.roots[rows, None, 2] + crops3dmppe.to_metres(cells[..., 2])
             joints[rows] = camera.back_project(pixels[rows], depth_m)
@@ -111,13 +112,20 @@ class PoseNet3DMPPE:
             persons.ids,
         )
 
-    def _cells(self, crops: np.ndarray) -> np.ndarray:
-        """Return the joints (n, j, 3) in cells of n > 0 crops."""
-        if not self._flip_test:
-            return self._network(crops)[0].astype(np.float64)
-        (both,) = self._network(np.concatenate([crops, crops[:, :, ::-1]]))
-        straight, mirrored = np.split(both.astype(np.float64), 2)
-        return (straight + unmirrored(mirrored, self.skeleton)) / 2
+
+def joint_cells(
+    network: CropNetwork, crops: np.ndarray, skeleton: Skeleton, flip_test: bool
+) -> np.ndarray:
+    """Return the joints (n, j, 3) in cells of n > 0 crops.
+
+    :param network: gives them, for the joint set `skeleton`.
+    :param flip_test: the mean of each crop and its mirror image.
+    """
+    if not flip_test:
+        return network(crops)[0].astype(np.float64)
+    (both,) = network(np.concatenate([crops, crops[:, :, ::-1]]))
+    straight, mirrored = np.split(both.astype(np.float64), 2)
+    return np.asarray((straight + unmirrored(mirrored, skeleton)) / 2)
 
 
 def unmirrored(cells: np.ndarray, skeleton: Skeleton) -> np.ndarray:

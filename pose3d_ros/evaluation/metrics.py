@@ -10,6 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 
 
+def joint_errors(predicted: np.ndarray, truth: np.ndarray, root: Sequence[int]) -> np.ndarray:
+    """Return the error (n, j) of each joint after moving root onto root.
+
+    :param predicted: (n, j, 3).
+    :param truth: (n, j, 3).
+    :param root: the joints whose mean is the root.
+    """
+    difference = predicted - truth
+    difference = difference - difference[:, list(root)].mean(axis=1, keepdims=True)
+    return np.asarray(np.linalg.norm(difference, axis=2))
+
+
 def mpjpe(predicted: np.ndarray, truth: np.ndarray, root: Sequence[int]) -> np.ndarray:
     """Return the mean per-joint position error (n,) after moving root onto root.
 
@@ -19,9 +31,25 @@ def mpjpe(predicted: np.ndarray, truth: np.ndarray, root: Sequence[int]) -> np.n
     :param truth: (n, j, 3).
     :param root: the joints whose mean is the root.
     """
-    difference = predicted - truth
-    difference = difference - difference[:, list(root)].mean(axis=1, keepdims=True)
-    return np.asarray(np.linalg.norm(difference, axis=2).mean(axis=1))
+    return np.asarray(joint_errors(predicted, truth, root).mean(axis=1))
+
+
+def aligned(predicted: np.ndarray, truth: np.ndarray, with_scale: bool) -> np.ndarray:
+    """Return the poses (n, j, 3) moved onto the truth with least squared error, each by itself.
+
+    :param predicted: (n, j, 3).
+    :param truth: (n, j, 3).
+    :param with_scale: fit rotation, translation and scale; else rotation and translation.
+    """
+    middle = truth.mean(axis=1, keepdims=True)
+    centred, target = predicted - predicted.mean(axis=1, keepdims=True), truth - middle
+    turned = centred @ fitted_rotations(centred, target).transpose(0, 2, 1)
+    if with_scale:
+        # the s that minimises the sum of |s a - b|^2; a body that is one point has none
+        size = (turned**2).sum(axis=(1, 2))
+        scale = (turned * target).sum(axis=(1, 2)) / np.maximum(size, 1e-12)
+        turned = turned * scale[:, None, None]
+    return np.asarray(turned + middle)
 
 
 def pa_mpjpe(predicted: np.ndarray, truth: np.ndarray, with_scale: bool) -> np.ndarray:
@@ -34,15 +62,8 @@ def pa_mpjpe(predicted: np.ndarray, truth: np.ndarray, with_scale: bool) -> np.n
     :param truth: (n, j, 3).
     :param with_scale: fit rotation, translation and scale; else rotation and translation.
     """
-    centred = predicted - predicted.mean(axis=1, keepdims=True)
-    target = truth - truth.mean(axis=1, keepdims=True)
-    turned = np.einsum('nij,nkj->nki', fitted_rotations(centred, target), centred)
-    if with_scale:
-        # the s that minimises the sum of |s a - b|^2; a body that is one point has none
-        size = (turned**2).sum(axis=(1, 2))
-        scale = (turned * target).sum(axis=(1, 2)) / np.maximum(size, 1e-12)
-        turned = turned * scale[:, None, None]
-    return np.asarray(np.linalg.norm(turned - target, axis=2).mean(axis=1))
+    difference = aligned(predicted, truth, with_scale) - truth
+    return np.asarray(np.linalg.norm(difference, axis=2).mean(axis=1))
 
 
 def fitted_rotations(source: np.ndarray, target: np.ndarray) -> np.ndarray:
