@@ -16,7 +16,7 @@ from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.keypoint_rootnet import KeypointRootNet
 from pose3d_ros.models.rtmpose import RTMPose
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable, WeightFileError
-from pose3d_ros.models.stages3dmppe import PoseNet3DMPPE, RootNet3DMPPE
+from pose3d_ros.models.stages3dmppe import CropNetwork, PoseNet3DMPPE, RootNet3DMPPE
 from pose3d_ros.models.yolox import YOLOX
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.skeletons import Skeleton
@@ -174,33 +174,46 @@ def _keypoints(
 def _rootnet_3dmppe(
     directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
 ) -> RootNet:
-    path = _own_path('rootnet', own)
-    try:
-        if path.suffix == ONNX:
-            return RootNet3DMPPE(onnx_files.load_rootnet(path, options))
-        need_extra('a snapshot (unlike the .onnx file made of it)', 'torch')
-        from pose3d_ros.models import snapshots, torch_network
-
-        network = snapshots.load_rootnet(snapshots.find_snapshot(path, own.epoch))
-        return RootNet3DMPPE(torch_network.TorchNetwork(network, options))
-    except WeightFileError as error:
-        raise weights.WeightsError(str(error)) from error
+    return RootNet3DMPPE(rootnet_3dmppe(options, own))
 
 
 def _posenet_3dmppe(
     directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
 ) -> PoseNet:
+    network, skeleton = posenet_3dmppe(options, own)
+    return PoseNet3DMPPE(network, skeleton, own.flip_test)
+
+
+def rootnet_3dmppe(options: RuntimeOptions, own: OwnWeights) -> CropNetwork:
+    """Return RootNet without the stage around it.
+
+    :raises weights.WeightsError: there are no such weights.
+    :raises RuntimeUnavailable: PyTorch or the device is missing.
+    """
+    path = _own_path('rootnet', own)
+    try:
+        if path.suffix == ONNX:
+            return onnx_files.load_rootnet(path, options)
+        need_extra('a snapshot (unlike the .onnx file made of it)', 'torch')
+        from pose3d_ros.models import snapshots, torch_network
+
+        network = snapshots.load_rootnet(snapshots.find_snapshot(path, own.epoch))
+        return torch_network.TorchNetwork(network, options)
+    except WeightFileError as error:
+        raise weights.WeightsError(str(error)) from error
+
+
+def posenet_3dmppe(options: RuntimeOptions, own: OwnWeights) -> tuple[CropNetwork, Skeleton]:
+    """Return PoseNet without the stage around it, and its joint set; raises as `rootnet_3dmppe`."""
     path = _own_path('posenet', own)
     try:
         if path.suffix == ONNX:
-            exported, skeleton = onnx_files.load_posenet(path, options)
-            return PoseNet3DMPPE(exported, skeleton, own.flip_test)
+            return onnx_files.load_posenet(path, options)
         need_extra('a snapshot (unlike the .onnx file made of it)', 'torch')
         from pose3d_ros.models import snapshots, torch_network
 
         network, skeleton = snapshots.load_posenet(snapshots.find_snapshot(path, own.epoch))
-        runs = torch_network.TorchNetwork(network, options)
-        return PoseNet3DMPPE(runs, skeleton, own.flip_test)
+        return torch_network.TorchNetwork(network, options), skeleton
     except WeightFileError as error:
         raise weights.WeightsError(str(error)) from error
 

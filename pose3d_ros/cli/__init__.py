@@ -19,6 +19,7 @@ COMMANDS = {
     'synth': 'make a data set of synthetic people to train and test on',
     'export': 'write a network of PyTorch as an ONNX file',
     'train': 'train RootNet or PoseNet on data sets',
+    'evaluate': 'score RootNet and PoseNet on a data set by the published protocols',
     'benchmark': 'measure accuracy and speed',
 }
 

@@ -215,19 +215,23 @@ def _matched_notes(matched: np.ndarray, predictor: str) -> tuple[str, ...]:
     )
 
 
+ScoreRoots = Callable[[Annotations, Subjects, str], Evaluation]
+ScorePoses = Callable[[Annotations, FoundPoses, str], Evaluation]
 #: Data set -> what its roots are scored by.
-ROOT_PROTOCOLS: dict[str, tuple[Callable[[Annotations, Subjects, str], Evaluation], ...]] = {
-    'human36m': (mrpe,),
-    'mupots': (mupots_roots,),
-    'pw3d': (mrpe,),
-}
-#: Data set -> what its poses are scored by; Human3.6M's two differ in what they are known by.
-POSE_PROTOCOLS: dict[str, tuple[Callable[[Annotations, FoundPoses, str], Evaluation], ...]] = {
-    'human36m protocol 1': (partial(human36m, protocol=1),),
-    'human36m protocol 2': (partial(human36m, protocol=2),),
-    'mupots': (mupots_poses, mupots_joint_groups),
-    'pw3d': (pw3d,),
-}
+ROOT_PROTOCOLS: dict[str, ScoreRoots] = {'human36m': mrpe, 'mupots': mupots_roots, 'pw3d': mrpe}
+
+
+def pose_protocols(data: str, protocol: int) -> dict[str, ScorePoses]:
+    """Return what the poses of a data set are scored by, under the names of the tables.
+
+    :param protocol: of human36m.
+    """
+    known: dict[str, dict[str, ScorePoses]] = {
+        'human36m': {'poses': partial(human36m, protocol=protocol)},
+        'mupots': {'poses': mupots_poses, 'joints': mupots_joint_groups},
+        'pw3d': {'poses': pw3d},
+    }
+    return known[data]
 
 
 def _pairs(annotations: Annotations, subjects: Subjects) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.evaluation.multi_person import rows_by_image
+from pose3d_ros.evaluation.root_files import image_ids, numbers, read_records
 from pose3d_ros.evaluation.running import FoundPoses, projected
 from pose3d_ros.evaluation.subjects import Subjects, named
 from pose3d_ros.models.runtime import RuntimeUnavailable
@@ -33,7 +34,7 @@ def write_human36m(folder: Path, annotations: Annotations, found: FoundPoses) ->
     if found.skeleton not in (HUMAN36M, HUMAN36M_17):
         raise DataError(f"{HUMAN36M_FILE} is of Human3.6M's joints, not of {found.skeleton.name}'s")
     joints_mm = 1000 * (found.joints - found.joints[:, list(found.skeleton.root)])
-    ids = _image_ids(annotations)[found.subjects.image_indices]
+    ids = image_ids(annotations)[found.subjects.image_indices]
     records = [
         {
             'image_id': int(image_id),
@@ -57,24 +58,13 @@ def read_human36m(path: Path, annotations: Annotations) -> FoundPoses:
 
     :raises DataError: the file cannot be read, or is another.
     """
-    try:
-        records = json.loads(path.read_text())
-        ids = np.array([record['image_id'] for record in records], np.int64)
-        joints, squares, roots = (
-            np.array([record[key] for record in records], np.float64).reshape(-1, *shape)
-            for key, shape in (('joint_cam', (17, 3)), ('bbox', (4,)), ('root_cam', (3,)))
-        )
-    except OSError as error:
-        raise DataError(f'cannot read {path}: {error.strerror}') from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f'{path} is no {HUMAN36M_FILE}, a list of image_id, joint_cam (17 x 3), bbox and '
-            f'root_cam ({type(error).__name__}: {error})'
-        ) from error
-    images = _rows_of(ids, _image_ids(annotations), path, annotations.name)
+    expected = 'image_id, joint_cam, bbox and root_cam'
+    records, images = read_records(path, annotations, expected)
+    joints = numbers(path, records, 'joint_cam', len(HUMAN36M_17), 3)
+    squares, roots = numbers(path, records, 'bbox', 4), numbers(path, records, 'root_cam', 3)
     joints = (joints + roots[:, None]) / 1000
     subjects = Subjects.rooted(
-        annotations, images, squares, np.ones(len(ids)), roots / 1000, path.name
+        annotations, images, squares, np.ones(len(images)), roots / 1000, path.name
     )
     kept = np.isin(images, subjects.image_indices)
     pixels = projected(joints[kept], subjects.focal_px, subjects.centre_px)
@@ -92,7 +82,7 @@ def write_mupots(folder: Path, annotations: Annotations, found: FoundPoses) -> N
     """
     if found.skeleton.joint_names[: len(MUPOTS)] != MUPOTS.joint_names:
         raise DataError(f"{MUPOTS_JOINTS_FILE} is of MuCo's joints, not of {found.skeleton.name}'s")
-    save = _scipy_io().savemat
+    save = scipy_io().savemat
     rows = rows_by_image(found.subjects.image_indices)
     for name, values in (
         (MUPOTS_PIXELS_FILE, found.pixels),
@@ -140,6 +130,11 @@ WRITERS: dict[str, Callable[[Path, Annotations, FoundPoses], None]] = {
     'human36m': write_human36m,
     'mupots': write_mupots,
 }
+#: Data set -> what reads them again.
+READERS: dict[str, Callable[[Path, Annotations], FoundPoses]] = {
+    'human36m': read_human36m,
+    'mupots': read_mupots,
+}
 
 
 def _key(path: Path) -> str:
@@ -149,7 +144,7 @@ def _key(path: Path) -> str:
 
 def _read_mat(path: Path, columns: int) -> Mapping[str, np.ndarray]:
     """Return image -> array (n, 17, columns)."""
-    load = _scipy_io().loadmat
+    load = scipy_io().loadmat
     try:
         content = load(str(path), appendmat=False)
     except OSError as error:
@@ -164,8 +159,11 @@ def _read_mat(path: Path, columns: int) -> Mapping[str, np.ndarray]:
     return {key: array.astype(np.float64) for key, array in arrays.items()}
 
 
-def _scipy_io() -> Any:
-    """Return scipy.io, which reads and writes .mat files."""
+def scipy_io() -> Any:
+    """Return scipy.io, which reads and writes .mat files.
+
+    :raises RuntimeUnavailable: SciPy is missing.
+    """
     if importlib.util.find_spec('scipy') is None:
         raise RuntimeUnavailable(
             "results of MuPoTS-3D are .mat files, which needs scipy: pip install 'pose3d_ros[mat]'"
@@ -173,23 +171,3 @@ def _scipy_io() -> Any:
     import scipy.io
 
     return scipy.io
-
-
-def _image_ids(annotations: Annotations) -> np.ndarray:
-    if annotations.image_ids is None:
-        raise DataError(f'{annotations.name}: the images have no ids, which result files go by')
-    return annotations.image_ids
-
-
-def _rows_of(ids: np.ndarray, known: np.ndarray, path: Path, name: str) -> np.ndarray:
-    """Return where ids (n,) stand among those known; DataError where one does not."""
-    order = np.argsort(known, kind='stable')
-    places = order[np.minimum(np.searchsorted(known[order], ids), len(known) - 1)]
-    strange = np.unique(ids[known[places] != ids])
-    if len(strange):
-        listed = ', '.join(map(str, strange[:3]))
-        raise DataError(
-            f'{path}: {len(strange)} images are not of {name} (image_id {listed}, ...): it is of '
-            'another split or protocol'
-        )
-    return np.asarray(places)
