@@ -62,7 +62,7 @@ $(VENV)/.installed: $(VENV)/.ros CMakeLists.txt package.xml setup.py setup.cfg p
 $(VENV)/.torch: $(VENV)/.installed
 	@echo 'PyTorch for the tests of the networks of the paper'
 	@$(PIP) install --quiet --upgrade torch torchvision transformers onnxscript \
-		accelerate tensorboard
+		accelerate scipy tensorboard
 	@$(VENV)/bin/python -c 'import torch, torchvision; torchvision.ops.nms' || { \
 		echo 'setup: this torchvision does not fit this torch; see `pip list`'; exit 1; }
 	@touch $@

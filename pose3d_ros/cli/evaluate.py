@@ -163,6 +163,8 @@ def _posenet(arguments: argparse.Namespace, annotations: Annotations) -> dict[st
     flip_test = not arguments.no_flip_test
     own = stages.OwnWeights(arguments.weights, arguments.epoch, flip_test)
     network, skeleton = stages.posenet_3dmppe(_options(arguments), own)
+    name = _name('PoseNet', own) + ('' if flip_test else ', no flip test')
+    protocols.need_joints(skeleton, name, protocols.POSE_JOINTS[arguments.data])
     tables = {}
     if arguments.roots is not None:
         subjects = root_files.read_roots(arguments.roots, arguments.data, annotations)
@@ -179,7 +181,6 @@ def _posenet(arguments: argparse.Namespace, annotations: Annotations) -> dict[st
     )
     if arguments.data in results.WRITERS:
         results.WRITERS[arguments.data](arguments.out, annotations, found)
-    name = _name('PoseNet', own) + ('' if flip_test else ', no flip test')
     return tables | _score_poses(arguments, annotations, found, name)
 
 

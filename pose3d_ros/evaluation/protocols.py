@@ -215,6 +215,12 @@ def _matched_notes(matched: np.ndarray, predictor: str) -> tuple[str, ...]:
     )
 
 
+#: Data set -> the joints without which poses cannot be scored.
+POSE_JOINTS = {
+    'human36m': HUMAN36M_17.joint_names,
+    'mupots': MUPOTS.joint_names,
+    'pw3d': _LIMBS,
+}
 ScoreRoots = Callable[[Annotations, Subjects, str], Evaluation]
 ScorePoses = Callable[[Annotations, FoundPoses, str], Evaluation]
 #: Data set -> what its roots are scored by.
@@ -241,8 +247,19 @@ def _pairs(annotations: Annotations, subjects: Subjects) -> tuple[np.ndarray, np
     return people, rows[people]
 
 
-def _joints(skeleton: Skeleton, values: np.ndarray, owner: str, names: Sequence[str]) -> np.ndarray:
+def _joints(
+    skeleton: Skeleton, values: np.ndarray, owner: str, names: Sequence[str]
+) -> np.ndarray:
     """Return values (n, k, ...) of joints by name; DataError naming those that are missing."""
+    need_joints(skeleton, owner, names)
+    return values[:, skeleton.indices(*names)].astype(np.float64)
+
+
+def need_joints(skeleton: Skeleton, owner: str, names: Sequence[str]) -> None:
+    """Raise DataError naming the first joints that a joint set lacks.
+
+    :param owner: whose joint set it is.
+    """
     missing = [name for name in names if name not in skeleton.joint_names]
     if missing:
         more = f' and {len(missing) - _NAMED} more' if len(missing) > _NAMED else ''
@@ -250,7 +267,6 @@ def _joints(skeleton: Skeleton, values: np.ndarray, owner: str, names: Sequence[
             f"{owner} has the joint set '{skeleton.name}', without {', '.join(missing[:_NAMED])}"
             f'{more}, which this protocol scores; score it on the data set that it was trained for'
         )
-    return values[:, skeleton.indices(*names)].astype(np.float64)
 
 
 def _pose_errors(predicted: np.ndarray, truth: np.ndarray, scored: slice) -> np.ndarray:
