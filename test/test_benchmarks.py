@@ -4,6 +4,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,12 +33,13 @@ from pose3d_ros.benchmarks.detector_process import Job, Measured
 from pose3d_ros.benchmarks.ground_truth import LIMBS, GroundTruth, Observations
 from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.camera import Camera
-from pose3d_ros.cli import benchmark
+from pose3d_ros.cli import benchmark, main
 from pose3d_ros.data.pose2sim import Clip, ClipCamera
+from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import RuntimeOptions
 from pose3d_ros.people import Keypoints, Persons
-from pose3d_ros.skeletons import HALPE26
+from pose3d_ros.skeletons import HALPE26, HUMAN36M
 
 TABLE = Table('Title', (('', ''), ('mm', '.1f'), ('n', 'd')), [('a', 1.25, 3), ('bb', np.nan, 40)])
 
@@ -264,6 +266,48 @@ def test_accuracy_on_one_frame(first_frames: tuple[Clip, GroundTruth]) -> None:
     titles = [table.title for table in accuracy_tables.tables(measured, truth)]
     assert len(titles) == 6  # there is no bf16 to compare with
     assert measured.ran_in == {Setup('blazepose', 'f32'): 'f32'}
+
+
+def test_a_trained_pair_is_scored_beside_the_default(
+    first_frames: tuple[Clip, GroundTruth], paper_files: Any
+) -> None:
+    clip, truth = first_frames
+    rootnet, posenet = paper_files.exported['rootnet'], paper_files.exported['posenet']
+    trained = accuracy.TrainedStack(rootnet, posenet)
+    measured = accuracy.measure(clip, truth, [accuracy.Stack(['blazepose'], 'f32'), trained])
+    setup = Setup(f'{posenet.parent.name}/posenet.onnx', 'f32', accuracy_tables.TRAINED)
+    # what the stages find of the subject, joint by joint
+    view = clip.cameras[0].camera
+    image = next(clip.frames(0))
+    box = accuracy.box_around(view.project(truth.in_camera(0, 0)))
+    options = RuntimeOptions(precision='f32')
+    person = accuracy.subject(
+        stages.DETECTORS['yolox'](None, options)(image, DetectorOptions()), box
+    )
+    assert person is not None
+    root = stages.ROOTNETS['3dmppe'](None, options, stages.OwnWeights(rootnet))
+    pose = stages.POSENETS['3dmppe'](None, options, stages.OwnWeights(posenet))
+    poses = pose(image, root(image, person, view, BodySize()), view)
+    found = measured.estimates[setup]
+    np.testing.assert_allclose(found.roots[:1], poses.roots)
+    for joint, name in ((0, 'L_Shoulder'), (5, 'R_Wrist'), (10, 'L_Ankle')):
+        np.testing.assert_allclose(found.joints[0, joint], poses.joints[0, HUMAN36M.index(name)])
+    tables = accuracy_tables.tables(measured, truth)
+    names = [row[0] for row in tables[1].rows]
+    assert names == ['blazepose', setup.model] and 'The last row' in tables[1].note
+    assert tables[2].rows[-1][:2] == (accuracy_tables.TRAINED, setup.model)
+
+
+def test_a_pair_is_two_networks_of_known_joints(
+    paper_files: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rootnet, posenet = map(str, (paper_files.exported['rootnet'], paper_files.exported['posenet']))
+    assert main(['benchmark', 'accuracy', '--rootnet-weights', rootnet]) == 1
+    assert 'are scored together: give both' in capsys.readouterr().err
+    monkeypatch.setattr(accuracy, 'LIMB_JOINTS', ('left_shoulder', 'left_tail'))
+    command = ['benchmark', 'accuracy', '--rootnet-weights', rootnet, '--posenet-weights', posenet]
+    assert main(command) == 1
+    assert "joint set 'human36m', without L_Tail" in capsys.readouterr().err
 
 
 def test_somebody_else_is_not_the_subject(first_frames: tuple[Clip, GroundTruth]) -> None:

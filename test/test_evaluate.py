@@ -82,8 +82,10 @@ def snapshot(folder: Path, name: str, joints: int = 18) -> Path:
     torch.manual_seed(1)
     network = RootNet(18) if name == 'rootnet' else PoseNet(joints, 18)
     for key, value in network.named_parameters():
+        if 'deconv_layers' in key and value.ndim == 4:
+            value.data.normal_(0, 0.03)
         if key.endswith(('xy_layer.weight', 'final_layer.weight')):
-            value.data.normal_(0, 3)
+            value.data.normal_(0, 1)
         if key.endswith('depth_layer.bias'):
             value.data.fill_(0.8)
     where = folder / f'{name}_{joints}'

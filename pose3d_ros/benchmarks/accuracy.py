@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -16,6 +17,7 @@ from pose3d_ros.benchmarks.accuracy_tables import (
     PLACED,
     RESCALED,
     ROOTNET,
+    TRAINED,
     TRUE_FOCAL,
     Estimate,
     K,
@@ -25,7 +27,7 @@ from pose3d_ros.benchmarks.accuracy_tables import (
 )
 from pose3d_ros.benchmarks.ground_truth import GroundTruth, ground_truth
 from pose3d_ros.camera import Camera
-from pose3d_ros.data.pose2sim import Clip
+from pose3d_ros.data.pose2sim import Clip, ClipError
 from pose3d_ros.evaluation import box_overlaps
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
@@ -66,11 +68,9 @@ class Stack:
         self, image: np.ndarray, cameras: Mapping[str, Camera], box: np.ndarray
     ) -> dict[Setup, Estimate]:
         """Return the estimates of the person in `box` (4,): with each camera if f32, else one."""
-        persons = self._detector(image, DetectorOptions())
-        overlap = box_overlaps(box[None], persons.boxes)[0][0]
-        if overlap.max(initial=0) < _MIN_IOU:
+        person = subject(self._detector(image, DetectorOptions()), box)
+        if person is None:
             return {}
-        person = persons[[int(overlap.argmax())]]
         used = cameras if self.precision == 'f32' else {CALIBRATED: cameras[CALIBRATED]}
         estimates: dict[Setup, Estimate] = {}
         for name, camera in used.items():
@@ -100,6 +100,60 @@ class Stack:
         return estimates
 
 
+class TrainedStack:
+    """The default detector, and RootNet and PoseNet of 3DMPPE with weights of the user's own.
+
+    :param rootnet: a snapshot, a folder of them, or an exported .onnx file.
+    :param posenet: likewise; without flip test, as nodes run it.
+    :raises ClipError: PoseNet's joint set lacks a joint of the ground truth.
+    """
+
+    precision = 'f32'
+
+    def __init__(self, rootnet: Path, posenet: Path) -> None:
+        options, own = RuntimeOptions(precision=self.precision), stages.OwnWeights
+        self._detector = stages.DETECTORS['yolox'](None, options)
+        self._rootnet = stages.ROOTNETS['3dmppe'](None, options, own(rootnet))
+        self._posenet = stages.POSENETS['3dmppe'](None, options, own(posenet))
+        skeleton = self._posenet.skeleton
+        names = [_paper_name(joint) for joint in LIMB_JOINTS]
+        if missing := [name for name in names if name not in skeleton.joint_names]:
+            raise ClipError(
+                f"{posenet} gives the joint set '{skeleton.name}', without {', '.join(missing)}, "
+                'which the clip is scored on'
+            )
+        self._limbs = skeleton.indices(*names)
+        self._setup = Setup(f'{posenet.parent.name}/{posenet.name}', self.precision, TRAINED)
+
+    def ran_in(self) -> dict[Setup, str]:
+        """Return what the posenet is computed in."""
+        return {self._setup: self._posenet.networks[0].precision}
+
+    def __call__(
+        self, image: np.ndarray, cameras: Mapping[str, Camera], box: np.ndarray
+    ) -> dict[Setup, Estimate]:
+        """Return the estimate of the person in `box` (4,) with the calibrated camera."""
+        person = subject(self._detector(image, DetectorOptions()), box)
+        if person is None:
+            return {}
+        camera = cameras[CALIBRATED]
+        poses = self._posenet(image, self._rootnet(image, person, camera, BodySize()), camera)
+        joints = poses.joints[:, self._limbs]
+        return {self._setup: Estimate(joints, poses.roots, poses.root_depth_stddev_m)}
+
+
+def _paper_name(joint: str) -> str:
+    """Return what 3DMPPE's joint sets call a joint: left_shoulder is L_Shoulder."""
+    side, _, part = joint.partition('_')
+    return f'{side[0].upper()}_{part.title()}'
+
+
+def subject(persons: Persons, box: np.ndarray) -> Persons | None:
+    """Return the one whose box overlaps most with `box` (4,); None = nobody's does enough."""
+    overlap = box_overlaps(box[None], persons.boxes)[0][0]
+    return None if overlap.max(initial=0) < _MIN_IOU else persons[[int(overlap.argmax())]]
+
+
 def k_depths(boxes: np.ndarray, camera: Camera) -> np.ndarray:
     """Return 3DMPPE's k (n,), metres: the depth that RootNet's gamma = 1 stands for.
 
@@ -110,7 +164,7 @@ def k_depths(boxes: np.ndarray, camera: Camera) -> np.ndarray:
     return np.asarray(_PERSON_SIDE_M * camera.focal_px / side_px)
 
 
-def measure(clip: Clip, truth: GroundTruth, stacks: Sequence[Stack]) -> Measurement:
+def measure(clip: Clip, truth: GroundTruth, stacks: Sequence[Stack | TrainedStack]) -> Measurement:
     """Run all stacks on the views, with a progress bar."""
     views: list[dict[Setup, Estimate]] = []
     joints = []
@@ -183,13 +237,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='POSENET',
         help=f'posenets: {", ".join(MODELS)} (default: those whose weights are there)',
     )
+    for network in ('rootnet', 'posenet'):
+        parser.add_argument(
+            f'--{network}-weights',
+            type=Path,
+            metavar='PATH',
+            help=f'{network} of 3dmppe, scored beside the default: a snapshot_EPOCH.pth.tar, a '
+            'folder of them, or an exported .onnx file; both networks or none',
+        )
     report.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print; return 0."""
+    rootnet, posenet = arguments.rootnet_weights, arguments.posenet_weights
+    if (rootnet is None) != (posenet is None):
+        raise ClipError('--rootnet-weights and --posenet-weights are scored together: give both')
+    trained = [] if rootnet is None else [TrainedStack(rootnet, posenet)]
     clip = Clip.load('single')
-    stacks = _stacks(arguments.models or _present_models())
+    default = _stacks(arguments.models or _present_models())
+    stacks: list[Stack | TrainedStack] = [*default, *trained]
     truth = ground_truth(clip)
     report.give_out('accuracy', tables(measure(clip, truth, stacks), truth), arguments)
     return 0

@@ -18,6 +18,8 @@ TRUE_FOCAL, RESCALED = 'true focal length, else ideal', ', rescaled'
 #: How the root is found: least squares fused with the rootnet (what the posenets do), each of the
 #: two alone, and 3DMPPE's k.
 PLACED, FITTED, ROOTNET, K = 'placed', 'least squares only', 'rootnet only', 'k only'
+#: The root that RootNet of 3DMPPE finds with weights of the user's own.
+TRAINED = '3dmppe, given weights'
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ def _truth_table(truth: GroundTruth) -> Table:
 
 def _models_table(by_setup: Mapping[Setup, Scores], ran_in: Mapping[Setup, str]) -> Table:
     models = list(dict.fromkeys(setup.model for setup in ran_in))
+    trained = any(setup.method == TRAINED for setup in ran_in)
     rows: list[tuple[str | float, ...]] = [
         (setup.model, _precision(setup, ran_in), *_score_cells(by_setup[setup]))
         for setup in sorted(ran_in, key=lambda s: models.index(s.model))
@@ -202,7 +205,12 @@ def _models_table(by_setup: Mapping[Setup, Scores], ran_in: Mapping[Setup, str])
         rows,
         'MPJPE: 12 limb joints, root on root. PA: after the best similarity; PA rigid: without '
         'scale. MRPE: root;\nx, y, z: its parts. depth: of the root, relative to its distance: '
-        'mean, median and worst view; bias:\nthe same, signed (+ = too far).',
+        'mean, median and worst view; bias:\nthe same, signed (+ = too far).'
+        + (
+            '\nThe last row: RootNet and PoseNet of 3DMPPE with the given weights.'
+            if trained
+            else ''
+        ),
     )
 
 
@@ -212,7 +220,7 @@ def _precision(setup: Setup, ran_in: Mapping[Setup, str]) -> str:
 
 
 def _methods_table(by_setup: Mapping[Setup, Scores]) -> Table:
-    order = (PLACED, FITTED, ROOTNET, K)
+    order = (PLACED, FITTED, ROOTNET, K, TRAINED)
     chosen = [s for s in by_setup if s.precision == 'f32' and s.camera == CALIBRATED]
     chosen.sort(key=lambda s: order.index(s.method))
     return Table(

@@ -247,9 +247,7 @@ def _pairs(annotations: Annotations, subjects: Subjects) -> tuple[np.ndarray, np
     return people, rows[people]
 
 
-def _joints(
-    skeleton: Skeleton, values: np.ndarray, owner: str, names: Sequence[str]
-) -> np.ndarray:
+def _joints(skeleton: Skeleton, values: np.ndarray, owner: str, names: Sequence[str]) -> np.ndarray:
     """Return values (n, k, ...) of joints by name; DataError naming those that are missing."""
     need_joints(skeleton, owner, names)
     return values[:, skeleton.indices(*names)].astype(np.float64)
