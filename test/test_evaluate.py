@@ -356,7 +356,7 @@ def test_what_cannot_be_is_refused_at_once(
         capsys, out, 'rootnet', '--weights', rootnet, '--boxes', boxes
     )
     boxes.write_text(json.dumps([{'image_id': 1000, 'bbox': [1, 2, 3]}]))
-    assert "record 0 has no 'bbox' of 4 number" in said(
+    assert "'bbox' is not 4 number" in said(
         capsys, out, 'rootnet', '--weights', rootnet, '--boxes', boxes
     )
     (out / 'roots.md').touch()

@@ -199,7 +199,7 @@ def _boxes(arguments: argparse.Namespace, annotations: Annotations) -> Subjects:
     """Return whom to look at: those annotated, or those that a detector found."""
     if arguments.boxes is None:
         return Subjects.annotated(annotations)
-    return root_files.read_boxes(arguments.boxes, annotations)
+    return root_files.read_detections(arguments.boxes, annotations)
 
 
 def _with_roots(

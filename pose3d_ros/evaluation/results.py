@@ -1,7 +1,7 @@
 """The files of poses that the original PoseNet writes, written and read: millimetres there.
 
 For Human3.6M it is `bbox_root_pose_human36m_output.json`, for MuPoTS-3D the two .mat files that the
-MATLAB script of its authors reads. What RootNet writes is in `data.boxes`.
+MATLAB script of its authors reads.
 """
 
 import importlib.util
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from pose3d_ros.data.annotations import Annotations, DataError
+from pose3d_ros.data.records import Records, read_json
 from pose3d_ros.evaluation.multi_person import rows_by_image
-from pose3d_ros.evaluation.root_files import image_ids, numbers, read_records
+from pose3d_ros.evaluation.root_files import image_ids, rows_in
 from pose3d_ros.evaluation.running import FoundPoses, projected
 from pose3d_ros.evaluation.subjects import Subjects, named
 from pose3d_ros.models.runtime import RuntimeUnavailable
@@ -58,10 +59,12 @@ def read_human36m(path: Path, annotations: Annotations) -> FoundPoses:
 
     :raises DataError: the file cannot be read, or is another.
     """
-    expected = 'image_id, joint_cam, bbox and root_cam'
-    records, images = read_records(path, annotations, expected)
-    joints = numbers(path, records, 'joint_cam', len(HUMAN36M_17), 3)
-    squares, roots = numbers(path, records, 'bbox', 4), numbers(path, records, 'root_cam', 3)
+    entries = read_json(path, 'poses', kind=list)
+    records = Records('poses', path, 'entry', entries)
+    rows, images = rows_in(path, annotations, records.integers('image_id'))
+    records = records[rows]
+    joints = records.numbers('joint_cam', len(HUMAN36M_17), 3)
+    squares, roots = records.numbers('bbox', 4), records.numbers('root_cam', 3)
     joints = (joints + roots[:, None]) / 1000
     subjects = Subjects.rooted(
         annotations, images, squares, np.ones(len(images)), roots / 1000, path.name

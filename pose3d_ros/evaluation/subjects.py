@@ -104,13 +104,18 @@ class Subjects:
         scores: np.ndarray,
         roots: np.ndarray,
         source: str,
+        person_ids: np.ndarray | None = None,
     ) -> 'Subjects':
         """Return those of a results file of RootNet: boxes that are processed already, and roots.
 
         :param squares: (n, 4) pixels.
         :param roots: (n, 3) metres.
+        :param person_ids: (n,) whose they are, where the file says so (`ann_id`); None = it is
+            told from the boxes.
         """
-        return cls._in_images(annotations, image_indices, squares, scores, roots, source, source)
+        return cls._in_images(
+            annotations, image_indices, squares, scores, roots, source, source, person_ids
+        )
 
     @classmethod
     def _in_images(
@@ -122,6 +127,7 @@ class Subjects:
         roots: np.ndarray,
         boxes_from: str,
         roots_from: str,
+        person_ids: np.ndarray | None = None,
     ) -> 'Subjects':
         """Return subjects with the camera of their image.
 
@@ -132,8 +138,12 @@ class Subjects:
         first[annotations.image_indices[::-1]] = np.arange(len(annotations))[::-1]
         kept = first[image_indices] >= 0
         images, person = image_indices[kept], first[image_indices[kept]]
+        if person_ids is None:
+            rows = _meant(annotations, images, squares[kept])
+        else:
+            rows = _known(annotations, person_ids[kept])
         return cls(
-            images, _meant(annotations, images, squares[kept]), squares[kept], scores[kept],
+            images, rows, squares[kept], scores[kept],
             roots[kept], annotations.focal_px[person], annotations.centre_px[person],
             boxes_from, roots_from,
         )  # fmt: skip
@@ -159,6 +169,13 @@ def _meant(annotations: Annotations, images: np.ndarray, squares: np.ndarray) ->
             found[rows[box]] = there[person]
             overlaps[box], overlaps[:, person] = -1, -1
     return found
+
+
+def _known(annotations: Annotations, ids: np.ndarray) -> np.ndarray:
+    """Return which of the people have these ids (n,); -1 = none."""
+    known = [] if annotations.person_ids is None else annotations.person_ids.tolist()
+    rows = {number: row for row, number in enumerate(known)}
+    return np.array([rows.get(number, -1) for number in ids.tolist()], np.int64)
 
 
 def processed(
