@@ -13,6 +13,7 @@ from pose3d_ros.models import onnx_files
 from pose3d_ros.models.blazepose import SCALE_STDDEV, BlazePose, BlazePoseNet
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.exported_detr import ExportedDetr
 from pose3d_ros.models.keypoint_rootnet import KeypointRootNet
 from pose3d_ros.models.rtmpose import RTMPose
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable, WeightFileError
@@ -23,6 +24,13 @@ from pose3d_ros.skeletons import Skeleton
 
 #: How the names of exported networks end.
 ONNX = '.onnx'
+#: What DETR needs where it is not exported.
+DETR_EXTRA = ('torch', 'torchvision', 'transformers')
+
+NO_ONNX_MASK_RCNN = (
+    'mask_rcnn runs in PyTorch only: how many boxes its parts pass on depends on the image, which '
+    "PyTorch's exporter does not take; of the detectors, detr can be exported"
+)
 
 
 class Runs(Protocol):
@@ -46,6 +54,9 @@ class Detector(Protocol):
     @property
     def networks(self) -> tuple[Runs, ...]:
         """Return the networks it runs."""
+
+    def check(self, options: DetectorOptions) -> None:
+        """Raise detection.OptionsError for options that it cannot work with."""
 
     def __call__(self, image: np.ndarray, options: DetectorOptions) -> Persons:
         """Return the people of an image (h, w, 3) uint8 BGR."""
@@ -138,6 +149,8 @@ def _yolox(
 def _mask_rcnn(
     directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
 ) -> Detector:
+    if own.path is not None and own.path.suffix == ONNX:
+        raise weights.WeightsError(f'{own.path}: {NO_ONNX_MASK_RCNN}')
     need_extra('detector mask_rcnn', 'torch', 'torchvision')
     from pose3d_ros.models import mask_rcnn
 
@@ -151,14 +164,15 @@ def _mask_rcnn(
 def _detr(
     directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
 ) -> Detector:
-    need_extra('detector detr', 'torch', 'torchvision', 'transformers')
-    from pose3d_ros.models import detr
-
     try:
-        loaded = detr.load_detr(_detector_path('detr', directory, own))
+        if own.path is not None and own.path.suffix == ONNX:
+            return ExportedDetr(own.path, options)
+        need_extra('detector detr (unlike the .onnx file made of it)', *DETR_EXTRA)
+        from pose3d_ros.models import detr
+
+        return detr.Detr(detr.load_detr(_detector_path('detr', directory, own)), options)
     except WeightFileError as error:
         raise weights.WeightsError(str(error)) from error
-    return detr.Detr(loaded, options)
 
 
 def _detector_path(name: str, directory: Path | None, own: OwnWeights) -> Path:

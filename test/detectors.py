@@ -58,7 +58,7 @@ def rt_detr_v2() -> Any:
     return RTDetrV2ForObjectDetection(config)
 
 
-def d_fine() -> Any:
+def d_fine(**changes: Any) -> Any:
     from transformers import DFineConfig, DFineForObjectDetection, HGNetV2Config
 
     backbone = HGNetV2Config(
@@ -68,13 +68,13 @@ def d_fine() -> Any:
         hidden_sizes=[16, 32, 32, 64], use_learnable_affine_block=True,
         out_features=['stage2', 'stage3', 'stage4'],
     )  # fmt: skip
-    config = DFineConfig(
+    settings = dict(
         backbone_config=backbone, encoder_in_channels=[32, 32, 64], encoder_hidden_dim=32,
         d_model=32, decoder_in_channels=[32, 32, 32], encoder_ffn_dim=48, decoder_ffn_dim=48,
         decoder_layers=2, num_queries=20, hidden_expansion=0.5, depth_mult=0.34,
         decoder_n_points=[3, 6, 3], **labels(OTHER_CLASSES, 0, 'Person'),
     )  # fmt: skip
-    return DFineForObjectDetection(config)
+    return DFineForObjectDetection(DFineConfig(**settings | changes))
 
 
 def yolos() -> Any:
@@ -88,7 +88,7 @@ def yolos() -> Any:
 
 
 #: Family -> its network.
-FAMILIES: dict[str, Callable[[], Any]] = {
+FAMILIES: dict[str, Callable[..., Any]] = {
     'detr': detr,
     'conditional_detr': conditional_detr,
     'rt_detr_v2': rt_detr_v2,
@@ -97,11 +97,14 @@ FAMILIES: dict[str, Callable[[], Any]] = {
 }
 
 
-def network_of(family: str) -> Any:
-    """Return a network of random weights, its norms too, that sees people in most places."""
+def network_of(family: str, **changes: Any) -> Any:
+    """Return a network of random weights, its norms too, that sees people in most places.
+
+    :param changes: of the configuration, for the families that take such.
+    """
     torch = needed_torch()
     torch.manual_seed(len(family))
-    network = FAMILIES[family]().eval()
+    network = FAMILIES[family](**changes).eval()
     person = next(i for i, n in network.config.id2label.items() if n.lower() == 'person')
     with torch.no_grad():
         randomise_norms(network)

@@ -35,6 +35,9 @@ class Stage:
     def __init__(self, call: Any) -> None:
         self._call = call
 
+    def check(self, options: DetectorOptions) -> None:
+        pass
+
     def __call__(self, *arguments: Any) -> Any:
         return self._call(*arguments)
 

@@ -22,7 +22,12 @@ MANIFEST = ElementTree.parse(ROOT / 'package.xml').getroot()
 CMAKE = (ROOT / 'CMakeLists.txt').read_text()
 PROGRAMS = {'detector', 'rootnet', 'posenet', 'pipeline', 'player', 'recorder'}
 #: Distribution of a module, where it is called otherwise.
-DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'mpl_toolkits': 'matplotlib', 'yaml': 'pyyaml'}
+DISTRIBUTIONS = {
+    'cv2': 'opencv-python-headless',
+    'mpl_toolkits': 'matplotlib',
+    'PIL': 'pillow',
+    'yaml': 'pyyaml',
+}
 
 
 def setup_cfg() -> configparser.ConfigParser:

@@ -119,6 +119,9 @@ class _Stage:
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
 
+    def check(self, options: DetectorOptions) -> None:
+        pass
+
     def __call__(self, *arguments: Any) -> Any:
         return self._call(*arguments)
 

@@ -3,30 +3,51 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pose3d_ros.models.runtime import RuntimeUnavailable, WeightFileError
-from pose3d_ros.stages import ONNX, need_extra
+from pose3d_ros.stages import DETR_EXTRA, NO_ONNX_MASK_RCNN, ONNX, need_extra
 
-#: Network -> what its weights are; models/export.py has what loads them under the same names.
+if TYPE_CHECKING:  # with PyTorch, which is an extra
+    from pose3d_ros.models.export import Exportable
+
+#: Network -> what its weights are.
 NETWORKS = {
     'rootnet': 'RootNet of 3DMPPE: a snapshot_EPOCH.pth.tar, or a folder of them',
     'posenet': 'PoseNet of 3DMPPE: a snapshot_EPOCH.pth.tar, or a folder of them',
+    'detr': "DETR, RT-DETR, D-FINE: a folder of transformers, or DETR's original file",
 }
 PRECISIONS = ('f32', 'f16')
+MASK_RCNN = 'mask_rcnn'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `pose3d export`."""
     add = parser.add_argument
-    add('network', choices=NETWORKS, help='; '.join(f'{k}: {v}' for k, v in NETWORKS.items()))
+    # mask_rcnn: to say why not
+    add(
+        'network',
+        choices=(*NETWORKS, MASK_RCNN),
+        metavar='|'.join(NETWORKS),
+        help='; '.join(f'{k}: {v}' for k, v in NETWORKS.items()),
+    )
     add('--weights', type=Path, required=True, metavar='PATH', help='what is exported')
     add('--epoch', type=int, metavar='N', help="which of a folder's snapshots (default: the last)")
+    add(
+        '--input-long-side',
+        type=int,
+        default=0,
+        metavar='PIXELS',
+        help='of detr: longer side of the input; of a network that takes images of one shape, side '
+        'of the square, to the nearest multiple of 32 (default: 0, as published)',
+    )
     add('--out', type=Path, required=True, metavar='FILE.onnx', help='the file to write')
     add(
         '--precision',
         choices=PRECISIONS,
         default='f32',
-        help='of the weights and most sums; f16 is half as large (default: %(default)s)',
+        help='of the weights and, but for detr, most sums; f16 is half as large (default: '
+        '%(default)s)',
     )
     add('--overwrite', action='store_true', help='replace FILE.onnx')
 
@@ -47,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.network == MASK_RCNN:
+        raise WeightFileError(NO_ONNX_MASK_RCNN)
     out: Path = arguments.out
     if out.suffix != ONNX:
         raise WeightFileError(f'--out {out}: the name has to end in {ONNX}')
@@ -57,8 +80,8 @@ def _run(arguments: argparse.Namespace) -> int:
     need_extra('pose3d export', 'torch', 'onnxscript')
     from pose3d_ros.models import export
 
-    network = export.NETWORKS[arguments.network](arguments.weights.expanduser(), arguments.epoch)
     try:
+        network = _network(arguments)
         differences = export.write(network, out, arguments.precision)
     except export.ExportError as error:
         print(f'pose3d export: {error}', file=sys.stderr)
@@ -69,3 +92,22 @@ def _run(arguments: argparse.Namespace) -> int:
     for key, value in network.metadata.items():
         print(f'  {key}: {value}')
     return 0
+
+
+def _network(arguments: argparse.Namespace) -> 'Exportable':
+    """Return the network to write; what is given for another one is refused."""
+    weights: Path = arguments.weights.expanduser()
+    if arguments.network == 'detr':
+        if arguments.epoch is not None:
+            raise WeightFileError('--epoch is of snapshots: for rootnet and posenet')
+        if arguments.input_long_side < 0:
+            raise WeightFileError(f'--input-long-side {arguments.input_long_side} is below 0')
+        need_extra('pose3d export detr', *DETR_EXTRA)
+        from pose3d_ros.models import export_detr
+
+        return export_detr.detr(weights, arguments.input_long_side)
+    if arguments.input_long_side:
+        raise WeightFileError('--input-long-side is for detr: the others take crops of one size')
+    from pose3d_ros.models import export
+
+    return export.NETWORKS[arguments.network](weights, arguments.epoch)

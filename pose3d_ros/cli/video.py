@@ -23,7 +23,7 @@ from pose3d_ros import __version__, results, stages, weights
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.cli.video_arguments import add_arguments as add_arguments
 from pose3d_ros.models.body_size import BodySize
-from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.detection import DetectorOptions, OptionsError
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.offline import Job, Stages, Summary, analyse
 from pose3d_ros.results import ResultsError
@@ -42,7 +42,9 @@ STAGE_WEIGHTS = {
     'blazepose_lite': ('blazepose_lite',),
     '3dmppe': (),  # the user's own
 }
-_BAD_INPUT = (CameraError, ResultsError, RuntimeUnavailable, VideoError, WeightsError)
+_BAD_INPUT = (
+    CameraError, OptionsError, ResultsError, RuntimeUnavailable, VideoError, WeightsError,
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -217,12 +219,20 @@ def _own_weights(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def _load(arguments: argparse.Namespace) -> Stages:
-    """Return the stages that the arguments name."""
+    """Return the stages that the arguments name.
+
+    :raises OptionsError: the detector cannot work as they ask.
+    """
     runtime = RuntimeOptions(arguments.device, arguments.precision)
+    options = DetectorOptions(
+        arguments.input_long_side, arguments.score_threshold, arguments.max_people
+    )
+    detector = stages.DETECTORS[arguments.detector](
+        arguments.weights, runtime, OwnWeights(arguments.detector_weights)
+    )
+    detector.check(options)
     return Stages(
-        stages.DETECTORS[arguments.detector](
-            arguments.weights, runtime, OwnWeights(arguments.detector_weights)
-        ),
+        detector,
         stages.ROOTNETS[arguments.rootnet](
             arguments.weights, runtime, OwnWeights(arguments.rootnet_weights)
         ),
@@ -231,7 +241,7 @@ def _load(arguments: argparse.Namespace) -> Stages:
             runtime,
             OwnWeights(arguments.posenet_weights, flip_test=arguments.flip_test),
         ),
-        DetectorOptions(arguments.input_long_side, arguments.score_threshold, arguments.max_people),
+        options,
         BodySize(arguments.person_height) if arguments.person_height else BodySize(),
     )
 

@@ -7,6 +7,10 @@ import numpy as np
 from pose3d_ros.people import Persons
 
 
+class OptionsError(ValueError):
+    """Options that a detector cannot work with; the message says which it takes."""
+
+
 @dataclass(frozen=True)
 class DetectorOptions:
     """How an image goes into a detector, and what is kept of the detections.

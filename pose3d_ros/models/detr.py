@@ -64,12 +64,14 @@ class Detr:
     ) -> None:
         self._loaded = loaded
         network = loaded.network
-        fold_norms(network, 'convolution', 'normalization')
-        fold_norms(network, 'conv', 'norm')
+        fold_into_convolutions(network)
         has_backbone = any(name == _BACKBONE for name, _ in network.named_modules())
         wide = (_BACKBONE,) if has_backbone else ()
         self._network = ImageNetwork(network, self._find, options, wide)
         self.networks = (self._network,)
+
+    def check(self, options: DetectorOptions) -> None:
+        """Take any options."""
 
     def __call__(self, image: np.ndarray, options: DetectorOptions) -> Persons:
         """Return the people of an image (h, w, 3) uint8 BGR, most certain first, no ids."""
@@ -89,6 +91,12 @@ class Detr:
         )
         people = found['labels'] == self._loaded.person
         return found['boxes'][people], found['scores'][people]
+
+
+def fold_into_convolutions(network: nn.Module) -> None:
+    """Multiply the batch norms of a network of transformers into its convolutions, in place."""
+    fold_norms(network, 'convolution', 'normalization')
+    fold_norms(network, 'conv', 'norm')
 
 
 def input_size(published: Any, long_side: int) -> dict[str, int]:

@@ -4,8 +4,10 @@ import hashlib
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,7 +27,9 @@ from pose3d_ros.models.torch_network import fold_batch_norms, lower_precision, n
 
 #: What weights and sums of a file are in, where they do not have to be more precise.
 PRECISIONS = {'f32': torch.float32, 'f16': torch.float16}
-_EXACT = RuntimeOptions(precision='f32')
+#: How files are run to be compared.
+EXACT = RuntimeOptions(precision='f32')
+_SMALL = 1024  # weights, which are not worth storing in less
 
 
 class ExportError(RuntimeError):
@@ -54,7 +58,7 @@ class Exportable:
     """A network with its weights, and how it is written and compared.
 
     :param module: with the operators that run fastest elsewhere; f32, ready to predict.
-    :param inputs: name -> an example, whose first axis is the batch.
+    :param inputs: name -> an example.
     :param outputs: their names.
     :param metadata: what the file says of itself.
     :param compare: takes the file and its precision, returns how far it is from PyTorch.
@@ -65,6 +69,12 @@ class Exportable:
     outputs: tuple[str, ...]
     metadata: Mapping[str, str]
     compare: Callable[[Path, str], list[Difference]]
+    #: Axes of every input that may be of any size.
+    open_axes: tuple[int, ...] = (0,)
+    #: Converts the module to a precision below f32; None = weights are stored in f16 alone.
+    lower: Callable[[nn.Module, torch.dtype], None] | None = None
+    #: Makes what the module needs around it to be exported.
+    surroundings: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
 class ExportedPoseNet(nn.Module):
@@ -94,7 +104,7 @@ def rootnet(path: Path, epoch: int | None = None) -> Exportable:
     wanted = _in_pytorch(network)
 
     def compare(written: Path, precision: str) -> list[Difference]:
-        (found,) = onnx_files.load_rootnet(written, _EXACT)(_test_crops())
+        (found,) = onnx_files.load_rootnet(written, EXACT)(_test_crops())
         xy = float(np.abs(found[:, :2] - wanted[:, :2]).max())
         # of the largest: on what is no person gamma may be near 0
         off = np.abs(found[:, 2] - wanted[:, 2]).max() / np.abs(wanted[:, 2]).max()
@@ -104,10 +114,10 @@ def rootnet(path: Path, epoch: int | None = None) -> Exportable:
             Difference('relative depth', float(off), relative),
         ]
 
-    metadata = _metadata('RootNet', network.backbone, file) | {
+    metadata = _crop_metadata('RootNet', network.backbone, file) | {
         'output': f'{ROOT} (batch, 3): x, y in 64ths of the crop; gamma = depth / k',
     }
-    return Exportable(network, _example(), (ROOT,), metadata, compare)
+    return _of_crops(network, ROOT, metadata, compare)
 
 
 def posenet(path: Path, epoch: int | None = None) -> Exportable:
@@ -120,16 +130,16 @@ def posenet(path: Path, epoch: int | None = None) -> Exportable:
     wanted = _in_pytorch(network)
 
     def compare(written: Path, precision: str) -> list[Difference]:
-        (found,) = onnx_files.load_posenet(written, _EXACT)[0](_test_crops())
+        (found,) = onnx_files.load_posenet(written, EXACT)[0](_test_crops())
         bins = float(np.abs(found - wanted).max())
         return [Difference('x, y, z in bins', bins, {'f32': 5e-3, 'f16': 0.1}[precision])]
 
-    metadata = _metadata('PoseNet', network.backbone, file) | {
+    metadata = _crop_metadata('PoseNet', network.backbone, file) | {
         'output': f'{JOINTS} (batch, joints, 3): x, y, z in 64ths of the crop and of 2 m',
         'joint_set': skeleton.name,
         'joint_names': ' '.join(skeleton.joint_names),
     }
-    return Exportable(ExportedPoseNet(network), _example(), (JOINTS,), metadata, compare)
+    return _of_crops(ExportedPoseNet(network), JOINTS, metadata, compare)
 
 
 #: Name -> what makes of weights (a file, or a folder and an epoch) a network to write.
@@ -142,7 +152,7 @@ NETWORKS: dict[str, Callable[[Path, int | None], Exportable]] = {
 def write(network: Exportable, out: Path, precision: str) -> list[Difference]:
     """Write a network as ONNX, whole and compared with PyTorch, or not at all.
 
-    :param network: is changed: it is made ready to be written.
+    :param network: is changed where it is written in less than f32.
     :param precision: of PRECISIONS.
     :return: how far the file is from PyTorch.
     :raises ExportError: it is farther than is allowed.
@@ -164,34 +174,56 @@ def write(network: Exportable, out: Path, precision: str) -> list[Difference]:
 def _converted(network: Exportable, precision: str) -> onnx.ModelProto:
     """Return the graph, with metadata and without paths of this machine."""
     module = network.module.eval()
-    # first, since the variances behind the first convolution are beyond what f16 holds
-    fold_batch_norms(module)
-    batch = torch.export.Dim('batch')
-    if precision != 'f32':
-        lower_precision(module, PRECISIONS[precision])
-    with warnings.catch_warnings():
+    if precision != 'f32' and network.lower is not None:
+        network.lower(module, PRECISIONS[precision])
+    open_axes = dict.fromkeys(network.open_axes, torch.export.Dim.DYNAMIC)
+    with warnings.catch_warnings(), network.surroundings():
         warnings.simplefilter('ignore')  # of the exporter's own workings
         program = torch.onnx.export(
             module,
             tuple(network.inputs.values()),
             input_names=list(network.inputs),
             output_names=list(network.outputs),
-            dynamic_shapes=tuple({0: batch} for _ in network.inputs),
+            dynamic_shapes=tuple(open_axes for _ in network.inputs),
             dynamo=True,
             verbose=False,
         )
     model = program.model_proto
     for node in model.graph.node:
         del node.metadata_props[:]  # stack traces, with the paths of source files
+    if precision != 'f32' and network.lower is None:
+        _store_in_f16(model.graph)
     onnx.helper.set_model_props(model, dict(network.metadata) | {'precision': precision})
     return model
 
 
-def _example() -> dict[str, torch.Tensor]:
-    return {INPUT: torch.zeros(2, 3, SIZE, SIZE)}
+def _of_crops(
+    module: nn.Module,
+    output: str,
+    metadata: Mapping[str, str],
+    compare: Callable[[Path, str], list[Difference]],
+) -> Exportable:
+    """Return one of the paper's networks, which take any number of crops."""
+    # first, since the variances behind the first convolution are beyond what f16 holds
+    fold_batch_norms(module)
+    crops = {INPUT: torch.zeros(2, 3, SIZE, SIZE)}
+    return Exportable(module, crops, (output,), metadata, compare, lower=lower_precision)
 
 
-def _metadata(name: str, backbone: ResNet, file: Path) -> dict[str, str]:
+def _store_in_f16(graph: onnx.GraphProto) -> None:
+    """Store the large weights of a graph in f16; what is computed with them stays in f32."""
+    for tensor in graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        large = values.ndim > 1 and values.size > _SMALL and values.dtype == np.float32
+        if large and np.abs(values).max() < np.finfo(np.float16).max:
+            name = tensor.name
+            half = values.astype(np.float16)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(half, f'{name}_f16'))
+            cast = onnx.helper.make_node('Cast', [tensor.name], [name], to=onnx.TensorProto.FLOAT)
+            graph.node.insert(0, cast)
+
+
+def _crop_metadata(name: str, backbone: ResNet, file: Path) -> dict[str, str]:
     """Return what the files of both networks say."""
     epoch = snapshot_epoch(file)
     return {
@@ -201,6 +233,13 @@ def _metadata(name: str, backbone: ResNet, file: Path) -> dict[str, str]:
         'input': f'{INPUT} (batch, 3, {SIZE}, {SIZE}): RGB, (value of 0..255 - mean) / std, '
         f'mean {MEAN}, std {STD}',
         'epoch': 'unknown' if epoch is None else str(epoch),
+        **made_of(file),
+    }
+
+
+def made_of(file: Path) -> dict[str, str]:
+    """Return what every exported file says of where it comes from."""
+    return {
         'source': file.name,
         'source_sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
         'exported_by': f'pose3d_ros {__version__}',

@@ -52,6 +52,9 @@ class MaskRCNN:
         self._network = ImageNetwork(network, self._find, options, _WIDE)
         self.networks = (self._network,)
 
+    def check(self, options: DetectorOptions) -> None:
+        """Take any options."""
+
     def __call__(self, image: np.ndarray, options: DetectorOptions) -> Persons:
         """Return the people of an image (h, w, 3) uint8 BGR, most certain first, no ids."""
         return select_people(*self._network(image, options), image.shape, options)

@@ -1,4 +1,4 @@
-"""Exported networks of the paper: the .onnx files of `pose3d export`, in OpenVINO.
+"""The .onnx files of `pose3d export`, and the exported networks of the paper, in OpenVINO.
 
 A file says in its metadata what it is. Whatever else comes under the name is refused, with what
 was expected and found, before anything of it runs.
@@ -20,18 +20,25 @@ from pose3d_ros.models.runtime import (
 )
 from pose3d_ros.skeletons import JOINT_SETS, SKELETONS, Skeleton
 
-#: Input of both networks: (batch, 3, 256, 256) float32 RGB, (value of 0..255 - mean) / std.
+#: Input: (batch, 3, height, width) float32 RGB, (value of 0..255 - mean) / std.
 INPUT = 'image'
 #: RootNet's output: (batch, 3) x and y in cells of the heatmap, and gamma.
 ROOT = 'root'
 #: PoseNet's output: (batch, joints, 3) x, y, z in cells of the volume.
 JOINTS = 'joints'
+#: DETR's outputs: (1, queries) of being a person, and (1, queries, 4) boxes as left, top, right and
+#: bottom in parts of the image's width and height.
+SCORES, BOXES = 'scores', 'boxes'
 
 _IMAGE = ImageInput(SIZE, SIZE, rgb=True, mean=MEAN, std=STD)
-_NETWORKS = {ROOT: 'RootNet', JOINTS: 'PoseNet'}
-_INPUT_SHAPE = ('any', 3, SIZE, SIZE)
-
 _Axes = tuple[str | int, ...]
+
+#: By the output that it alone has: what a network is called, and its input ('-' = whatever).
+_NETWORKS: dict[str, tuple[str, _Axes]] = {
+    ROOT: ('RootNet', ('any', 3, SIZE, SIZE)),
+    JOINTS: ('PoseNet', ('any', 3, SIZE, SIZE)),
+    SCORES: ('DETR', (1, 3, '-', '-')),
+}
 
 
 class OnnxFileError(WeightFileError):
@@ -59,12 +66,12 @@ def load_rootnet(path: Path, options: RuntimeOptions) -> Network:
     :raises runtime.RuntimeUnavailable: no such device or precision.
     """
     file = read(path)
-    _expect(path, file, ROOT)
+    expect(path, file, ROOT)
     if file.outputs[ROOT][1:] != (3,):
         raise OnnxFileError(
             f"{path}: output '{ROOT}' is {_shape(file.outputs[ROOT])}, expected any x 3"
         )
-    return _network(path, ROOT, options)
+    return network(path, _IMAGE, [ROOT], options)
 
 
 def load_posenet(path: Path, options: RuntimeOptions) -> tuple[Network, Skeleton]:
@@ -74,8 +81,8 @@ def load_posenet(path: Path, options: RuntimeOptions) -> tuple[Network, Skeleton
     :raises runtime.RuntimeUnavailable: no such device or precision.
     """
     file = read(path)
-    _expect(path, file, JOINTS)
-    return _network(path, JOINTS, options), _joint_set(path, file)
+    expect(path, file, JOINTS)
+    return network(path, _IMAGE, [JOINTS], options), _joint_set(path, file)
 
 
 def read(path: Path) -> OnnxFile:
@@ -120,10 +127,14 @@ def _listed(values: dict[str, _Axes]) -> str:
     return ', '.join(f'{name} ({_shape(axes)})' for name, axes in values.items()) or 'none'
 
 
-def _expect(path: Path, file: OnnxFile, output: str) -> None:
-    """Refuse a file without the input and output of the network that is wanted."""
-    name = _NETWORKS[output]
-    others = [other for key, other in _NETWORKS.items() if key in file.outputs and key != output]
+def expect(path: Path, file: OnnxFile, output: str) -> None:
+    """Refuse a file without the input and output of the network that is wanted.
+
+    :param output: ROOT, JOINTS or SCORES.
+    :raises OnnxFileError: it is another network.
+    """
+    name, axes = _NETWORKS[output]
+    others = [other for key, (other, _) in _NETWORKS.items() if key in file.outputs]
     if others and output not in file.outputs:
         raise OnnxFileError(f'{path} holds {others[0]}; an exported {name} is expected')
     if output not in file.outputs or len(file.outputs[output]) < 2:
@@ -131,11 +142,17 @@ def _expect(path: Path, file: OnnxFile, output: str) -> None:
             f'{path} is not an exported {name}: expected is an output {output}, found '
             f'{_listed(file.outputs)}'
         )
-    if file.inputs != {INPUT: _INPUT_SHAPE}:
+    if list(file.inputs) != [INPUT] or not _fits(file.inputs[INPUT], axes):
         raise OnnxFileError(
             f'{path} is not an exported {name}: expected is the input {INPUT} '
-            f'({_shape(_INPUT_SHAPE)}), found {_listed(file.inputs)}'
+            f'({_shape(axes)}), found {_listed(file.inputs)}'
         )
+
+
+def _fits(found: _Axes, wanted: _Axes) -> bool:
+    return len(found) == len(wanted) and all(
+        w in ('-', f) for f, w in zip(found, wanted, strict=True)
+    )
 
 
 def _joint_set(path: Path, file: OnnxFile) -> Skeleton:
@@ -153,10 +170,17 @@ def _joint_set(path: Path, file: OnnxFile) -> Skeleton:
     return skeleton
 
 
-def _network(path: Path, output: str, options: RuntimeOptions) -> Network:
+def network(
+    path: Path, image: ImageInput, outputs: Sequence[str], options: RuntimeOptions
+) -> Network:
+    """Return an exported network in OpenVINO.
+
+    :raises OnnxFileError: OpenVINO cannot run it.
+    :raises runtime.RuntimeUnavailable: no such device or precision.
+    """
     try:
         # what bf16 costs is known for random weights only, so nobody gets it unasked
-        return Network(path, _IMAGE, [output], options, bf16_is_accurate=False)
+        return Network(path, image, outputs, options, bf16_is_accurate=False)
     except RuntimeError as error:
         if isinstance(error, RuntimeUnavailable):
             raise

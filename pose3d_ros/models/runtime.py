@@ -98,7 +98,7 @@ class Network:
         self.options = options
         self.precision = _precision(core, options, bf16_is_accurate)
         compiled = core.compile_model(
-            _with_uint8_input(_read(core, model, outputs), image),
+            _with_uint8_input(_read(core, model, outputs, options.max_batch == 1), image),
             options.device,
             _properties(self.precision, options.threads),
         )
@@ -164,8 +164,10 @@ def _batches(count: int, largest: int) -> Iterator[tuple[int, int]]:
         first += size
 
 
-def _read(core: ov.Core, model: Path | bytes | ov.Model, outputs: Sequence[str]) -> ov.Model:
-    """Return the network cut to the wanted outputs, its batch left open."""
+def _read(
+    core: ov.Core, model: Path | bytes | ov.Model, outputs: Sequence[str], one: bool
+) -> ov.Model:
+    """Return the network cut to the wanted outputs, for one image at a time or any number."""
     if isinstance(model, ov.Model):
         network = model
     else:
@@ -179,7 +181,7 @@ def _read(core: ov.Core, model: Path | bytes | ov.Model, outputs: Sequence[str])
     for output, name in zip(network.outputs, outputs, strict=True):
         output.get_tensor().add_names({name})
     shape = network.input(0).partial_shape
-    shape[0] = -1
+    shape[0] = 1 if one else -1
     network.reshape(shape)
     return network
 
@@ -190,11 +192,15 @@ def _with_uint8_input(network: ov.Model, image: ImageInput) -> ov.Model:
     tensor = prepost.input().tensor()
     tensor.set_element_type(ov.Type.u8)
     tensor.set_layout(ov.Layout('NHWC'))
-    tensor.set_shape([-1, image.height, image.width, 3])
+    batch = network.input(0).partial_shape[0]
+    tensor.set_shape(ov.PartialShape([batch, image.height, image.width, 3]))
     tensor.set_color_format(ColorFormat.BGR)
     steps = prepost.input().preprocess()
     steps.convert_element_type(ov.Type.f32)
     if image.rgb:
+        if ANY in (image.height, image.width):
+            # behind NHWC of any size OpenVINO (2026.4) loses the swap of colours, without a word
+            steps.convert_layout(ov.Layout(image.layout))
         steps.convert_color(ColorFormat.RGB)
     steps.mean(list(image.mean))
     steps.scale(list(image.std))

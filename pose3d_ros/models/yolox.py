@@ -36,6 +36,9 @@ class YOLOX:
         self.network = Network(open_graph(weights), ImageInput(ANY, ANY), _HEAD_NAMES, options)
         self.networks = (self.network,)
 
+    def check(self, options: DetectorOptions) -> None:
+        """Take any options."""
+
     def __call__(self, image: np.ndarray, options: DetectorOptions) -> Persons:
         """Return the people of an image (h, w, 3) uint8 BGR, most certain first, no ids."""
         long_side = options.input_long_side or LONG_SIDE

@@ -1,9 +1,13 @@
 """detector: images to the boxes of people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from pose3d_ros.models.detection import DetectorOptions
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
+
+from pose3d_ros.models.detection import DetectorOptions, OptionsError
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, image_input, stamp_ns
 from pose3d_ros.nodes.messages import persons_to_message
@@ -24,8 +28,8 @@ PARAMETERS = (
     Param(
         'weights',
         '',
-        "mask_rcnn: a checkpoint of torchvision; detr: a folder of transformers, or DETR's "
-        "original checkpoint; '' = what `pose3d fetch` brought",
+        "mask_rcnn: a checkpoint of torchvision; detr: a folder of transformers, DETR's original "
+        "checkpoint, or the .onnx file of `pose3d export`; '' = what `pose3d fetch` brought",
     ),
     Param(
         'input_long_side',
@@ -54,6 +58,8 @@ class DetectorNode(Stage):
         super().__init__('detector', PARAMETERS, **options)
         load = DETECTORS[value_of(self, 'model')]
         self._detector = load(weights_dir(self), runtime_options(self), own_weights(self))
+        self._detector.check(self._options())
+        self.add_on_set_parameters_callback(self._check)
         self._tracker = Tracker() if value_of(self, 'track') else None
         self._publisher = self.create_publisher(PersonArray, 'detections', RESULT_QOS)
         self._images = image_input(self, self.submit)
@@ -72,13 +78,18 @@ class DetectorNode(Stage):
         """Return the detector's network."""
         return self._detector.networks
 
-    def _options(self) -> DetectorOptions:
-        return DetectorOptions(
-            value_of(self, 'input_long_side'),
-            value_of(self, 'score_threshold'),
-            value_of(self, 'max_people'),
-            value_of(self, 'min_height_px'),
-        )
+    def _options(self, changes: Mapping[str, Any] = MappingProxyType({})) -> DetectorOptions:
+        """Return the options as the parameters have them, or would have after changes."""
+        names = ('input_long_side', 'score_threshold', 'max_people', 'min_height_px')
+        return DetectorOptions(*(changes.get(name, value_of(self, name)) for name in names))
+
+    def _check(self, changes: list[Parameter]) -> SetParametersResult:
+        """Refuse a change that the detector cannot follow."""
+        try:
+            self._detector.check(self._options({change.name: change.value for change in changes}))
+        except OptionsError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
 
 
 def main(args: list[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from pose3d_ros.camera import CameraError
+from pose3d_ros.models.detection import OptionsError
 from pose3d_ros.models.runtime import RuntimeUnavailable
 from pose3d_ros.nodes.accounting import Accounting
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Unusable, stamp_ns
@@ -26,7 +27,7 @@ from pose3d_ros.weights import WeightsError
 _LOG_EVERY_S = 5.0
 
 #: What a user can cause at the start; said in one line, without a traceback.
-START_ERRORS = (WeightsError, RuntimeUnavailable, ParameterError, CameraError)
+START_ERRORS = (WeightsError, RuntimeUnavailable, OptionsError, ParameterError, CameraError)
 
 
 class Stage(Node):
