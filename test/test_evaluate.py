@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import datasets3d
 import made_up
 import numpy as np
 import paper
@@ -20,6 +21,7 @@ from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.evaluation import running
 from pose3d_ros.evaluation.outcome import Evaluation
 from pose3d_ros.evaluation.protocols import ACTIONS, human36m, mrpe, mupots_poses
+from pose3d_ros.evaluation.root_files import FILES, write_roots
 from pose3d_ros.evaluation.subjects import Subjects
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.crops3dmppe import k_values_of
@@ -251,6 +253,32 @@ def test_trivial_predictors_stand_in_the_same_tables(folder: Path, data: list[An
         assert network.boxes == trivial.boxes
         assert trivial.name in (out / f'{name}.md').read_text()
     assert table(out, 'poses').runs[0].roots == table(out, 'poses').runs[1].roots
+
+
+@pytest.mark.parametrize('name', ['human36m', 'pw3d', 'mupots'])
+def test_the_readers_of_the_data_sets_and_the_files_fit(tmp_path: Path, name: str) -> None:
+    """The truth, 50 mm farther away, by way of RootNet's file in the original's format."""
+    root = tmp_path / 'data'
+    if name == 'human36m':
+        datasets3d.Human36M(root, (9, 11), frames=65).write()
+    else:
+        datasets3d.together(root, name)
+    people = datasets.load(name, root, 'test')
+    truth = Subjects.annotated(people)
+    moved = truth.roots + np.array([0, 0, 0.05])
+    write_roots(tmp_path, name, people, truth.with_roots(moved, 'x')[::-1])
+    file, out = tmp_path / FILES[name][0], tmp_path / 'out'
+    line = ['--data', name, '--root', str(root), '--out', str(out), '--roots', str(file)]
+    assert main(['evaluate', 'files', *line]) == 0
+    found = table(out, 'roots')
+    if name == 'mupots':
+        # 3 people, of whom the sum of AP leaves out the first
+        assert found.runs[0].total == pytest.approx((200 / 3,) * 4)
+        assert found.people[-1] == 3
+    else:
+        assert found.runs[0].total == pytest.approx((50, 0, 0, 50), abs=1e-3)
+    if name == 'human36m':
+        assert found.people == (8, 0, 0, 0, 0, 0, 0, 8, *(0,) * 7, 16)
 
 
 class Oracle:

@@ -210,7 +210,8 @@ def _mupots_errors(
 def _matched_notes(matched: np.ndarray, predictor: str) -> tuple[str, ...]:
     return (
         'rel: pelvis on pelvis; all: who was not matched is wrong; matched: only who was. The best '
-        'AUC is 96.8. The truth is what the annotations hold; published figures are of univ_annot3.',
+        'AUC is 96.8. The truth is what the annotations hold; published figures are of '
+        'univ_annot3.',
         f'{predictor}: {int(matched.sum())} of {len(matched)} people were matched.',
     )
 
