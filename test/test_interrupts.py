@@ -21,7 +21,8 @@ from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.messages import image_to_message
 from pose3d_ros.transport import child_environment
 
-LIMIT_S = 2.0
+#: An idle machine takes a quarter of it.
+LIMIT_S = 5.0
 
 
 @contextmanager

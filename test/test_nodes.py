@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -365,3 +366,12 @@ def test_nodes_without_inputs_say_what_they_wait_for(
     idle.publish(image_to_message(footage[0], header(1)))
     people.publish(PersonArray(header=header(1)))
     graph.wait(lambda: 'no camera_info on /camera_info yet' in capfd.readouterr().err, 'the skip')
+
+
+def test_simulated_time_that_nobody_publishes_hides_nothing(
+    graph: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    graph.add(RootNetNode(**settings(warn_after_s=1.0, use_sim_time=True)))
+    diagnostics = graph.collect(DiagnosticArray, '/diagnostics')
+    graph.wait(lambda: 'no camera_info on /camera_info' in capfd.readouterr().err, 'a warning', 20)
+    graph.wait(lambda: diagnostics, 'diagnostics', 20)

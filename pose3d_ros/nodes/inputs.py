@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -38,6 +39,11 @@ class Unusable(Exception):
 def stamp_ns(header: Header) -> int:
     """Return the stamp of a header in nanoseconds."""
     return int(Time.from_msg(header.stamp).nanoseconds)
+
+
+def call_every(node: Node, period_s: float, callback: Callable[[], None]) -> None:
+    """Call back in real time: a simulated one may stand still, or be published by nobody."""
+    node.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
 @dataclass(eq=False)
@@ -99,7 +105,7 @@ class Input:
             raw=raw,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
-        node.create_timer(value_of(node, 'warn_after_s') / 2, self._warn_if_silent)
+        call_every(node, value_of(node, 'warn_after_s') / 2, self._warn_if_silent)
 
     def _take(self, message: object) -> None:
         self._silent_checks = 0

@@ -10,9 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -71,6 +72,7 @@ PARAMETERS = (
 # One frame in work and one waiting at every stage's door: the most that cannot displace another.
 _IN_FLIGHT = 2
 _ANSWER_TIMEOUT_S = 10.0
+_POLL_S = 0.1  # a signal does not end a wait
 # A subscriber that the player has found has not found the player yet, and would miss frames.
 _SETTLE_S = 0.5
 _IMAGE_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
@@ -96,10 +98,11 @@ class Shot:
 
 
 class Player(Node):
-    """Publish footage as a camera would."""
+    """Publish footage as a camera would, until it ends or the process is asked to."""
 
-    def __init__(self) -> None:
+    def __init__(self, interrupts: Interrupts) -> None:
         super().__init__('player')
+        self._interrupts = interrupts
         declare(self, PARAMETERS)
         if value_of(self, 'source') == '':
             raise ParameterError(
@@ -128,7 +131,7 @@ class Player(Node):
         """Publish the footage to its end, or for ever when it loops."""
         self._wait_for_subscribers()
         count, rounds = 0, 0
-        while rclpy.ok() and (rounds == 0 or value_of(self, 'loop')):
+        while not self._interrupts.came and (rounds == 0 or value_of(self, 'loop')):
             rounds += 1
             count += self._play_once()
         self._wait_for_answers(below=1)
@@ -136,7 +139,9 @@ class Player(Node):
 
     def _wait_for_subscribers(self) -> None:
         wanted, last_said = value_of(self, 'subscribers'), 0.0
-        while rclpy.ok() and (found := self._images.get_subscription_count()) < wanted:
+        while (found := self._images.get_subscription_count()) < wanted:
+            if self._interrupts.came:
+                return
             if time.monotonic() - last_said > 5:
                 last_said = time.monotonic()
                 self.get_logger().info(
@@ -144,20 +149,21 @@ class Player(Node):
                 )
             time.sleep(0.05)
         if wanted:
-            time.sleep(_SETTLE_S)
+            self._interrupts.sleep(_SETTLE_S)
 
     def _play_once(self) -> int:
         rate, count = value_of(self, 'rate'), 0
         start_s = first_s = 0.0
         for shot in self._shots():
-            if not rclpy.ok():
-                break
             if count == 0:
                 start_s, first_s = time.monotonic(), shot.time_s
             if rate > 0:
-                time.sleep(max(0.0, start_s + (shot.time_s - first_s) / rate - time.monotonic()))
+                due_s = start_s + (shot.time_s - first_s) / rate
+                self._interrupts.sleep(due_s - time.monotonic())
             else:
                 self._wait_for_answers(below=_IN_FLIGHT)
+            if self._interrupts.came:
+                break
             self._publish(shot)
             count += 1
         return count
@@ -224,15 +230,16 @@ class Player(Node):
             self._answered.notify_all()
 
     def _wait_for_answers(self, below: int) -> None:
+        end = time.monotonic() + _ANSWER_TIMEOUT_S
         with self._answered:
-            came = self._answered.wait_for(
-                lambda: len(self._unanswered) < below or not rclpy.ok(), _ANSWER_TIMEOUT_S
-            )
-            if not came:
-                self._unanswered.clear()
-                self.get_logger().warning(
-                    f'no poses for {_ANSWER_TIMEOUT_S:g} s: going on with the next frame'
-                )
+            while len(self._unanswered) >= below and not self._interrupts.came:
+                if time.monotonic() > end:
+                    self._unanswered.clear()
+                    self.get_logger().warning(
+                        f'no poses for {_ANSWER_TIMEOUT_S:g} s: going on with the next frame'
+                    )
+                    return
+                self._answered.wait(_POLL_S)
 
 
 def bag_shots(path: Path, image_topic: str) -> Iterator[Shot]:
@@ -272,45 +279,29 @@ def main(args: list[str] | None = None) -> None:
     interrupts = Interrupts()
     status = 0
     try:
-        rclpy.init(args=args)
-        _play(Player(), interrupts)
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        _play(Player(interrupts))
     except _START_ERRORS as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # asked to stop
-    except Exception:
-        if not interrupts.came:
-            raise
-        # asked to stop while publishing
     finally:
-        interrupts.ignore()
         rclpy.try_shutdown()
-        interrupts.ignore_to_the_last()
+        interrupts.ignore()
     sys.exit(status)
 
 
-def _play(player: Player, interrupts: Interrupts) -> None:
+def _play(player: Player) -> None:
     """Play while a thread takes what comes."""
     executor = SingleThreadedExecutor()
     executor.add_node(player)
-    spinning = threading.Thread(target=_spin, args=(executor,), daemon=True)
+    spinning = threading.Thread(target=executor.spin, daemon=True)
+    spinning.start()
     try:
-        spinning.start()
         player.play()
     finally:
-        interrupts.ignore()
         executor.shutdown()
-        if spinning.is_alive():
-            spinning.join(10)  # a thread inside ROS would abort the process that ends around it
+        spinning.join(10)  # a thread inside ROS would abort the process that ends around it
         player.destroy_node()
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return  # the process is ending
 
 
 if __name__ == '__main__':

@@ -1,6 +1,5 @@
 """recorder: the graph's topics into an mcap bag, images as JPEG."""
 
-import signal
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from visualization_msgs.msg import MarkerArray
 
 from pose3d_ros.bags import BagError, BagWriter
 from pose3d_ros.msg import PersonArray, Pose3DArray
+from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import MessageError, bytes_of, image_from_message
 from pose3d_ros.nodes.parameters import Param, declare, value_of
 from pose3d_ros.transport import prepare_process
@@ -93,11 +93,11 @@ class Recorder(Node):
             self.topics.add(topic)
             self.get_logger().info(f'recording {topic}: its first message came')
 
-    def record(self, stopped: threading.Event) -> None:
-        """Record until told to stop, and then what waits by then."""
+    def record(self, interrupts: Interrupts) -> None:
+        """Record until the process is asked to end, and then what waits by then."""
         executor = SingleThreadedExecutor()
         executor.add_node(self)
-        while not stopped.is_set():
+        while not interrupts.came:
             executor.spin_once(timeout_sec=_POLL_S)
         stopped_s = time.monotonic()
         while time.monotonic() < min(stopped_s + _DRAIN_S, max(stopped_s, self._last_s) + _QUIET_S):
@@ -112,16 +112,13 @@ class Recorder(Node):
 def main(args: list[str] | None = None) -> None:
     """Record until told to stop; exit 1 when the bag cannot be made."""
     prepare_process()
-    stopped = threading.Event()
-    # ROS's own handlers end the context, and with it the subscriptions that messages wait in
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    interrupts = Interrupts()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     recorder = None
     status = 0
     try:
         recorder = Recorder()
-        recorder.record(stopped)
+        recorder.record(interrupts)
     except BagError as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1
@@ -130,6 +127,7 @@ def main(args: list[str] | None = None) -> None:
             recorder.close()
             recorder.destroy_node()
         rclpy.try_shutdown()
+        interrupts.ignore()
     sys.exit(status)
 
 

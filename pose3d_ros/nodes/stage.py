@@ -9,14 +9,15 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from pose3d_ros.camera import CameraError
 from pose3d_ros.models.detection import OptionsError
 from pose3d_ros.models.runtime import RuntimeUnavailable
 from pose3d_ros.nodes.accounting import Accounting
-from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Unusable, stamp_ns
+from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Unusable, call_every, stamp_ns
 from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import MessageError
 from pose3d_ros.nodes.parameters import STAGE, Param, ParameterError, declare, value_of
@@ -25,6 +26,7 @@ from pose3d_ros.transport import prepare_process
 from pose3d_ros.weights import WeightsError
 
 _LOG_EVERY_S = 5.0
+_POLL_S = 0.1  # a signal does not wake the executor
 
 #: What a user can cause at the start; said in one line, without a traceback.
 START_ERRORS = (WeightsError, RuntimeUnavailable, OptionsError, ParameterError, CameraError)
@@ -51,7 +53,7 @@ class Stage(Node):
         self._closed = False
         self._worker = threading.Thread(target=self._work, name=name, daemon=True)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', RESULT_QOS)
-        self.create_timer(1.0, self._publish_diagnostics)
+        call_every(self, 1.0, self._publish_diagnostics)
 
     def start(self) -> None:
         """Start the worker; called once everything it uses is there."""
@@ -178,35 +180,23 @@ def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = Non
     stages: Sequence[Stage] = ()
     status = 0
     try:
-        rclpy.init(args=args)
-        stages = make_stages()
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        with interrupts.raised():
+            stages = make_stages()
         executor = SingleThreadedExecutor()
         for stage in stages:
             executor.add_node(stage)
-        spin(executor)
+        while not interrupts.came:
+            executor.spin_once(timeout_sec=_POLL_S)
     except START_ERRORS as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # asked to stop
-    except Exception:
-        if not interrupts.came:
-            raise
-        # asked to stop, and ROS ended under a node in the making
+    except KeyboardInterrupt:
+        pass  # asked to end while networks were loaded
     finally:
-        interrupts.ignore()
         for stage in stages:
             stage.close()
             stage.destroy_node()
         rclpy.try_shutdown()
-        interrupts.ignore_to_the_last()
+        interrupts.ignore()
     sys.exit(status)
-
-
-def spin(executor: SingleThreadedExecutor) -> None:
-    """Spin until told to stop.
-
-    `executor.spin` waits without a limit, and now and then misses the signal that ends it.
-    """
-    while rclpy.ok():
-        executor.spin_once(timeout_sec=0.5)
