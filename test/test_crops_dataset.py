@@ -28,7 +28,7 @@ from pose3d_ros.data.crops_dataset import (  # noqa: E402
 from pose3d_ros.models.crops3dmppe import MEAN, STD, process_boxes  # noqa: E402
 from pose3d_ros.models.torch_network import normalised  # noqa: E402
 from pose3d_ros.skeletons import HUMAN36M, MPII, MSCOCO, Skeleton  # noqa: E402
-from pose3d_ros.training.unreadable import Unreadable  # noqa: E402
+from pose3d_ros.training.loading import Unreadable  # noqa: E402
 
 MIRROR = Augmentation(scale=0, rotation_deg=0, colour=0, occlusion=0)
 

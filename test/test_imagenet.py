@@ -117,7 +117,7 @@ def write_archive(path: Path, arrays: dict[str, np.ndarray]) -> Path:
         'a.bin': content[:half],
         'b.bin': content[half:],
     }
-    with gzip.open(path, 'wb', 1) as file, tarfile.open(fileobj=file, mode='w') as archive:
+    with gzip.open(path, 'wb', 0) as file, tarfile.open(fileobj=file, mode='w') as archive:
         for name, data in members.items():
             member = tarfile.TarInfo(f'package/ResNet50/{name}')
             member.size = len(data)

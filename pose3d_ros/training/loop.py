@@ -1,26 +1,23 @@
 """The loop that trains RootNet or PoseNet, in one process or many (Hugging Face accelerate)."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
-from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from pose3d_ros.data.augmentation import NO_AUGMENTATION, Augmentation
 from pose3d_ros.data.crops_dataset import CropDataset, EpochBatches, PeopleTable, input_images
-from pose3d_ros.training.interruption import Interruption, ignore_signals
-from pose3d_ros.training.pictures import grid
+from pose3d_ros.training.interruption import Interruption
+from pose3d_ros.training.loading import Unreadable, crop_loader, on_device
 from pose3d_ros.training.recipe import Recipe
 from pose3d_ros.training.saving import (
     BEST,
@@ -34,12 +31,11 @@ from pose3d_ros.training.saving import (
     snapshot_path,
 )
 from pose3d_ros.training.tasks import Batch, Task
-from pose3d_ros.training.unreadable import Unreadable
+from pose3d_ros.training.validation import Validation
 
 _MIXED = {'f32': 'no', 'bf16': 'bf16', 'f16': 'fp16'}
 #: Batches between two looks at the loss, which wait for the device.
 _LOOK = 10
-_PICTURES = 8
 
 
 @dataclass(frozen=True)
@@ -105,8 +101,14 @@ class Trainer:
             self.accelerator.process_index,
             self.accelerator.num_processes,
         )
-        self.loader = self._loader(people, recipe.augmentation, self.batches)
+        crops = CropDataset(people, recipe.augmentation, recipe.seed)
+        device, workers = self.accelerator.device, machine.workers
+        self.loader = crop_loader(crops, self.batches, workers, device, keep=True)
         self._unreadable = Unreadable(people)
+        self._validation: Validation | None = None
+        if held_out is not None:
+            most = machine.validation_people
+            self._validation = Validation(task, held_out, most, recipe.batch, workers)
         self._saved_at = monotonic()
 
     @property
@@ -183,8 +185,10 @@ class Trainer:
             'loss': progress.loss_sum / max(progress.people, 1),
             'images_per_s': (progress.people - before) / (monotonic() - began),
         }
-        if self.held_out is not None:
-            found[f'{self.task.metric}_mm'] = self._validate(self.held_out, writer)
+        if self._validation is not None:
+            network = self.accelerator.unwrap_model(self.network)
+            error_mm = self._validation(network, self.accelerator, writer, progress.epoch)
+            found[f'{self.task.metric}_mm'] = error_mm
         self._finish_epoch(found, writer)
 
     def _finish_epoch(self, found: dict[str, float], writer: SummaryWriter | None) -> None:
@@ -221,7 +225,7 @@ class Trainer:
         before = progress.loss_sum if self.accelerator.is_main_process else 0.0
         loss_sum = torch.tensor(before, dtype=torch.float64, device=self.accelerator.device)
         with self._bar(f'epoch {progress.epoch}', total, progress.batches) as bar:
-            for batch in self._moved(self.loader):
+            for batch in on_device(self.loader, self._unreadable, self.accelerator.device):
                 group = progress.batches // accumulate * accumulate
                 size = min(accumulate, total - group)
                 is_last = progress.batches + 1 == group + size
@@ -280,73 +284,6 @@ class Trainer:
                 f'snapshot (--weights) with a lower learning_rate, or in precision f32 or bf16'
             )
         return value
-
-    def _validate(self, table: PeopleTable, writer: SummaryWriter | None) -> float:
-        """Return the mean error of held-out people, millimetres."""
-        self.network.eval()
-        rows = np.flatnonzero(table.have_depth)
-        count = min(len(rows), self.machine.validation_people)
-        rows = rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
-        share = rows[self.accelerator.process_index :: self.accelerator.num_processes]
-        keys = [(0, i, int(row)) for i, row in enumerate(share)]
-        size = self.recipe.batch
-        loader = self._loader(
-            table, NO_AUGMENTATION, [keys[i : i + size] for i in range(0, len(keys), size)]
-        )
-        used: list[int] = []
-        found: list[np.ndarray] = []
-        for batch in self._moved(loader, table):
-            with torch.inference_mode():
-                images = input_images(batch['crop'], batch['colours'])
-                # not through DDP, whose processes would wait for each other
-                network = self.accelerator.unwrap_model(self.network)
-                with self.accelerator.autocast():
-                    output = self.task.forward(network, images, batch)
-            readable = batch['readable'].cpu().numpy()
-            if writer is not None and not used:
-                self._add_pictures(writer, batch, output)
-            used += batch['row'].cpu().numpy()[readable].tolist()
-            found += list(output.float().cpu().numpy()[readable])
-        gathered: list[tuple[int, np.ndarray]] = gather_object(list(zip(used, found, strict=True)))
-        if not gathered:
-            raise TrainingError(f'no image of {", ".join(table.names)} can be read')
-        everyone = np.array([row for row, _ in gathered])
-        return float(
-            self.task.errors_mm(table, everyone, np.stack([f for _, f in gathered])).mean()
-        )
-
-    def _add_pictures(self, writer: SummaryWriter, batch: Batch, found: torch.Tensor) -> None:
-        """Add crops with the truth and what was found to TensorBoard."""
-        parts = (batch['crop'], batch['target'], found.float(), batch['visible'][..., 0] > 0)
-        crops, truth, points, visible = (part[:_PICTURES].cpu().numpy() for part in parts)
-        picture = grid(crops, truth, points, visible, self.task.edges)
-        writer.add_image('held out', picture, self.progress.epoch, dataformats='HWC')
-
-    def _loader(
-        self, table: PeopleTable, augmentation: Augmentation, batches: Any
-    ) -> DataLoader[Any]:
-        on_gpu = self.accelerator.device.type == 'cuda'
-        return DataLoader(
-            CropDataset(table, augmentation, self.recipe.seed),
-            batch_sampler=batches,
-            num_workers=self.machine.workers,
-            # only the training's: a validation's workers are not needed for hours
-            persistent_workers=self.machine.workers > 0 and table is self.people,
-            pin_memory=on_gpu,
-            worker_init_fn=ignore_signals,
-        )
-
-    def _moved(
-        self, loader: DataLoader[Any], table: PeopleTable | None = None
-    ) -> Iterator[dict[str, torch.Tensor]]:
-        """Return batches on the device; who cannot be read is counted while they are on the CPU."""
-        unreadable = self._unreadable if table is None else Unreadable(table)
-        for batch in loader:
-            unreadable.note(batch)
-            yield {
-                name: values.to(self.accelerator.device, non_blocking=True)
-                for name, values in batch.items()
-            }
 
     def _bar(self, name: str, total: int, initial: int) -> tqdm:
         hidden = None if self.accelerator.is_main_process else True

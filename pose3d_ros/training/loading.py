@@ -1,0 +1,79 @@
+"""From tables of people to batches on the device, and from images that cannot be read to words."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from pose3d_ros.data.annotations import DataError
+from pose3d_ros.data.crops_dataset import CropDataset, Key, PeopleTable, image_fault
+from pose3d_ros.training.interruption import ignore_signals
+
+_NAMED = 10
+_SHARE, _AT_LEAST = 0.01, 10
+
+
+class Unreadable:
+    """Counts the images of a table that could not be read.
+
+    :param table: the people.
+    """
+
+    def __init__(self, table: PeopleTable) -> None:
+        self._table = table
+        self._images: set[int] = set()
+        self._limit = max(_AT_LEAST, int(_SHARE * len(table.images)))
+
+    def note(self, batch: Mapping[str, torch.Tensor]) -> None:
+        """Name the images of a batch that could not be read.
+
+        :raises DataError: they are more than 1 % of the images, and more than ten.
+        """
+        for row in batch['row'][~batch['readable']].tolist():
+            image = int(self._table.image_indices[row])
+            if image in self._images:
+                continue
+            self._images.add(image)
+            width, height = self._table.image_sizes[image].tolist()
+            fault = image_fault(self._table.path(row), width, height)
+            if len(self._images) > self._limit:
+                raise DataError(
+                    f'{len(self._images)} images of {", ".join(self._table.names)} cannot be '
+                    f'used, the last since {fault}; up to {self._limit} would be left out'
+                )
+            if len(self._images) <= _NAMED:
+                tqdm.write(f'left out ({len(self._images)} so far): {fault}')
+
+
+def crop_loader(
+    crops: CropDataset, batches: Iterable[list[Key]], workers: int, device: torch.device, keep: bool
+) -> DataLoader:
+    """Return what loads crops.
+
+    :param batches: which of them are together.
+    :param workers: processes that load; 0 = the process itself.
+    :param device: where the batches will go.
+    :param keep: the workers, from one epoch to the next.
+    """
+    return DataLoader(
+        crops,
+        batch_sampler=batches,
+        num_workers=workers,
+        persistent_workers=keep and workers > 0,
+        pin_memory=device.type == 'cuda',
+        worker_init_fn=ignore_signals,
+    )
+
+
+def on_device(
+    loader: DataLoader, unreadable: Unreadable, device: torch.device
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Return the batches where they are needed.
+
+    :param unreadable: is told of them while they are still on the CPU.
+    :raises DataError: too many images cannot be read.
+    """
+    for batch in loader:
+        unreadable.note(batch)
+        yield {name: values.to(device, non_blocking=True) for name, values in batch.items()}
