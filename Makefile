@@ -27,7 +27,7 @@ demo: setup
 	$(VENV)/bin/pose3d demo
 
 test: setup $(VENV)/.torch
-	$(VENV)/bin/pose3d fetch default clips vtest
+	$(VENV)/bin/pose3d fetch default clips vtest motions
 	$(VENV)/bin/pytest
 
 lint: setup
@@ -62,7 +62,7 @@ $(VENV)/.installed: $(VENV)/.ros CMakeLists.txt package.xml setup.py setup.cfg p
 $(VENV)/.torch: $(VENV)/.installed
 	@echo 'PyTorch for the tests of the networks of the paper'
 	@$(PIP) install --quiet --upgrade torch torchvision transformers onnxscript \
-		accelerate scipy tensorboard
+		accelerate scipy tensorboard anny==0.6.2
 	@$(VENV)/bin/python -c 'import torch, torchvision; torchvision.ops.nms' || { \
 		echo 'setup: this torchvision does not fit this torch; see `pip list`'; exit 1; }
 	@touch $@

@@ -26,6 +26,7 @@ DISTRIBUTIONS = {
     'cv2': 'opencv-python-headless',
     'mpl_toolkits': 'matplotlib',
     'PIL': 'pillow',
+    'warp': 'warp-lang',
     'yaml': 'pyyaml',
 }
 
@@ -125,7 +126,9 @@ def test_ros_imports_are_declared_in_package_xml() -> None:
 def test_python_imports_are_declared_in_setup_cfg() -> None:
     lines = listed('options', 'install_requires')
     lines += [
-        line for extra in ('torch', 'train') for line in listed('options.extras_require', extra)
+        line
+        for extra in ('torch', 'train', 'synth')
+        for line in listed('options.extras_require', extra)
     ]
     declared = {re.split('[<>=]', line)[0] for line in lines}
     needed = {DISTRIBUTIONS.get(m, m) for m in foreign() if not is_ros(m)}

@@ -149,7 +149,7 @@ def test_the_table_is_well_formed() -> None:
         else:
             assert re.fullmatch('[0-9a-f]{64}', asset.sha256), asset.name
             assert 0 < asset.size < 100e6, asset.name
-            assert asset.group in ('default', 'blazepose', 'clips', 'vtest'), asset.name
+            assert asset.group in ('default', 'blazepose', 'clips', 'vtest', 'motions'), asset.name
         # chosen by us, so that no archive can choose where a file goes
         assert re.fullmatch(r'[a-z0-9_]+\.[a-z0-9]+', asset.file), asset.name
         assert not {asset.name} & {other.group for other in table if other.name != asset.name}
@@ -183,7 +183,8 @@ def test_the_default_group_is_what_the_default_pipeline_needs() -> None:
 def test_select_takes_names_and_groups_in_table_order_without_repeats() -> None:
     assert weights.select(['film', 'default', 'net'], TABLE) == [NET, FILM]
     assert weights.select(['all'], TABLE) == list(TABLE)
-    assert {a.group for a in weights.select(['all'])} == {'default', 'blazepose', 'clips', 'vtest'}
+    groups = {'default', 'blazepose', 'clips', 'vtest', 'motions'}
+    assert {a.group for a in weights.select(['all'])} == groups
     assert weights.select([], TABLE) == []
 
 

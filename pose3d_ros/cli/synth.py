@@ -9,6 +9,7 @@ from pose3d_ros.data.annotations import DataError
 from pose3d_ros.models.runtime import RuntimeUnavailable
 from pose3d_ros.stages import need_extra
 from pose3d_ros.weights import WeightsError
+from pose3d_ros.weights_table import MOTION_CLIPS
 
 _SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.webp'}
 _SIDES_PX = (64, 4096)
@@ -63,12 +64,10 @@ def _run(arguments: argparse.Namespace) -> int:
     from pose3d_ros.data.synthetic import motions, production
     from pose3d_ros.data.synthetic.body_file import body_file
 
-    for name in motions.MOTION_CLIPS:
+    for name in MOTION_CLIPS:
         motions.clip_path(name)
     body_file()  # once, not by each process
-    settings = production.Settings(
-        arguments.images, test, arguments.seed, width, height, backdrops
-    )
+    settings = production.Settings(arguments.images, test, arguments.seed, width, height, backdrops)
     made = production.make(arguments.out, settings, arguments.processes, arguments.device)
     if not made.images:
         print(f'{arguments.out}: complete already')
@@ -84,8 +83,10 @@ def _run(arguments: argparse.Namespace) -> int:
 def _size(text: str) -> tuple[int, int]:
     sides = text.lower().split('x')
     least, most = _SIDES_PX
-    if len(sides) != 2 or not all(side.isdecimal() and least <= int(side) <= most for side in sides):
-        raise DataError(f"--size {text}: give WIDTHxHEIGHT, each {least} to {most} pixels")
+    if len(sides) != 2 or not all(
+        side.isdecimal() and least <= int(side) <= most for side in sides
+    ):
+        raise DataError(f'--size {text}: give WIDTHxHEIGHT, each {least} to {most} pixels')
     return int(sides[0]), int(sides[1])
 
 

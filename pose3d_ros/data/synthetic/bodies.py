@@ -17,7 +17,7 @@ from anny.models.model_data import ModelData
 from anny.shape_distribution import SimpleShapeDistribution
 
 from pose3d_ros.data.synthetic.body_file import body_file
-from pose3d_ros.data.synthetic.postures import BONES, bone_rotations
+from pose3d_ros.data.synthetic.postures import bone_rotations
 from pose3d_ros.skeletons import HUMAN36M_17
 
 #: Joint of Human3.6M -> bone of Anny whose head it is; the other three are not bones.

@@ -41,19 +41,18 @@ class Bone(NamedTuple):
 
 
 def _limbs(side: str) -> tuple[Bone, ...]:
-    def sided(name: str, parent: str, start: str, end: str, share: float = 1.0) -> Bone:
-        inner = ('root', 'spine01', 'pelvis', 'chest')
-        names = [n if n in inner else f'{n}.{side}' for n in (name, parent, start, end)]
-        return Bone(*names, share)
-
+    thigh, shin, foot, arm, forearm = (
+        f'{part}.{side}' for part in ('thigh', 'shin', 'foot', 'upper_arm', 'forearm')
+    )
+    hip, knee = f'upperleg01.{side}', f'lowerleg01.{side}'
+    blade, upper = f'shoulder01.{side}', f'upperarm01.{side}'
     return (
-        sided('upperleg01', 'root', 'pelvis', 'thigh'),
-        sided('lowerleg01', 'upperleg01', 'thigh', 'shin'),
-        sided('foot', 'lowerleg01', 'shin', 'foot'),
-        # the shoulder blade goes some of the arm's way
-        sided('shoulder01', 'spine01', 'chest', 'upper_arm', 0.2),
-        sided('upperarm01', 'shoulder01', 'chest', 'upper_arm'),
-        sided('lowerarm01', 'upperarm01', 'upper_arm', 'forearm'),
+        Bone(hip, 'root', 'pelvis', thigh),
+        Bone(knee, hip, thigh, shin),
+        Bone(f'foot.{side}', knee, shin, foot),
+        Bone(blade, 'spine01', 'chest', arm, 0.2),  # it goes some of the arm's way
+        Bone(upper, blade, 'chest', arm),
+        Bone(f'lowerarm01.{side}', upper, arm, forearm),
     )
 
 
@@ -92,9 +91,7 @@ def bone_rotations(postures: np.ndarray, heads: Mapping[str, np.ndarray]) -> dic
     :param heads: the heads of Anny's bones at rest, which is with arms and elbows half bent.
     """
     ahead = _world_rotations(postures, heads)
-    turned = {
-        bone.name: _between(ahead[bone.start], ahead[bone.end], bone.share) for bone in BONES
-    }
+    turned = {bone.name: _between(ahead[bone.start], ahead[bone.end], bone.share) for bone in BONES}
     return {
         bone.name: turned[bone.parent].swapaxes(1, 2) @ turned[bone.name]
         if bone.parent

@@ -105,8 +105,8 @@ def make(out: Path, settings: Settings, processes: int, device: str = 'cpu') -> 
     left = [job for job in jobs if not (out / 'parts' / job.part).is_file()]
     start = time.monotonic()
     first = images = people = 0.0
-    with tqdm(total=sum(job.pictures for job in jobs), unit='image', disable=None) as bar:
-        bar.update(bar.total - sum(job.pictures for job in left))
+    total, done = (sum(job.pictures for job in some) for some in (jobs, set(jobs) - set(left)))
+    with tqdm(total=total, initial=done, unit='image', disable=None) as bar:
         for started, pictures, persons in _work(out, settings, left, processes, device):
             first = first or started - start
             images, people = images + pictures, people + persons
@@ -139,7 +139,10 @@ def _claim(out: Path, settings: Settings) -> None:
 def _jobs(settings: Settings) -> list[_Job]:
     return [
         _Job(subject, camera, min(PICTURES_PER_CAMERA, total - camera * PICTURES_PER_CAMERA))
-        for total, subject in ((settings.train, SUBJECTS['train']), (settings.test, SUBJECTS['test']))
+        for total, subject in (
+            (settings.train, SUBJECTS['train']),
+            (settings.test, SUBJECTS['test']),
+        )
         for camera in range(-(-total // PICTURES_PER_CAMERA))
     ]
 
@@ -205,7 +208,8 @@ def _part(job: _Job, reel: Reel) -> dict[str, Any]:
     """Return what the three files say about one camera."""
     action, subaction, camera = ACTIONS[reel.action][0], job.camera % 2 + 1, job.camera + 1
     stem = f's_{job.subject:02d}_act_{action:02d}_subact_{subaction:02d}_ca_{camera:02d}'
-    images, annotations, joints = [], [], {}
+    images, annotations = [], []
+    joints: dict[str, Any] = {}
     for index, shot in enumerate(reel.shots):
         frame = job.camera * PICTURES_PER_CAMERA + index
         number = job.subject * _IDS_PER_SUBJECT + frame
@@ -247,8 +251,11 @@ def _assemble(out: Path, settings: Settings, jobs: list[_Job]) -> None:
                  if job.subject == subject]  # fmt: skip
         if not parts:
             continue
-        data = {key: [row for part in parts for row in part[key]] for key in ('images', 'annotations')}
-        cameras, joints = {}, {}
+        data = {
+            key: [row for part in parts for row in part[key]] for key in ('images', 'annotations')
+        }
+        cameras: dict[str, Any] = {}
+        joints: dict[str, Any] = {}
         for part in parts:
             cameras.update(part['camera'])
             for action, subactions in part['joints'].items():

@@ -21,7 +21,7 @@ _ARMS: dict[str, tuple[Range, Range, Range, Range]] = {
 }
 _RELAXED = {'hanging': 7.0, 'before the body': 2.0, 'hand at the hip': 1.0, 'at the ear': 1.0}
 _TALKING = {'hanging': 2.0, 'gesture': 4.0, 'before the body': 2.0, 'forward': 1.0}
-_ANY = {name: 1.0 for name in _ARMS}
+_ANY = dict.fromkeys(_ARMS, 1.0)
 _SEATED = {'on the thigh': 5.0, 'gesture': 2.0, 'before the body': 3.0, 'at the ear': 1.0}
 
 _SIDES = {'R': 1.0, 'L': -1.0}  # of 'outward' about y and z

@@ -8,13 +8,12 @@ import cv2
 import numpy as np
 import warp as wp
 
-from pose3d_ros.data.synthetic import kernels
+from pose3d_ros.data.synthetic import kernels, shading
 from pose3d_ros.data.synthetic.bodies import BodyModel
 from pose3d_ros.data.synthetic.scenes import Box, Crowd, Ground, Light, Setting
 from pose3d_ros.data.synthetic.textures import noise_pyramid
 from pose3d_ros.data.synthetic.views import View
 from pose3d_ros.data.synthetic.wardrobe import Outfits, Tailor
-
 
 _NEAR_M = 0.2
 _GRAIN_PX = 1024
@@ -26,9 +25,9 @@ class Picture:
     """What one camera sees.
 
     :param image: (height, width, 3) uint8, BGR.
-    :param indices: (height, width) what is seen: a person from 0, a box from kernels.FIRST_BOX
-        on, or kernels.NOTHING.
-    :param depths_m: (height, width) z of it in the optical frame; kernels.FAR_M = nothing there.
+    :param indices: (height, width) what is seen: a person from 0, a box from shading.FIRST_BOX
+        on, or shading.NOTHING.
+    :param depths_m: (height, width) z of it in the optical frame; shading.FAR_M = nothing there.
     """
 
     image: np.ndarray
@@ -60,31 +59,17 @@ class Renderer:
     ) -> Picture:
         """Return the picture of one moment; `rng` is for what lens and sensor add."""
         view = setting.view
-        shape = (view.height, view.width)
         eye, sun = _eye(view), _light(light)
-        vertices = self._array(crowd.vertices_m, wp.vec3)
-        normals, screen, fallen = (
-            wp.zeros(vertices.shape, wp.vec3, device=self._device) for _ in range(3)
-        )
-        each_face = (len(crowd.vertices_m), self._faces.shape[0])
-        thickness = self._array(self._tailor.thickness(outfits), float)
-        self._launch(kernels.add_face_normals, each_face, vertices, self._faces, normals)
-        self._launch(kernels.dress_and_project, vertices.shape, vertices, normals, thickness, eye,
-                     sun, screen, fallen)  # fmt: skip
-        cells = wp.full(shape, kernels.EMPTY, wp.uint64, device=self._device)
-        self._launch(kernels.rasterise, each_face, screen, self._faces, eye, cells)
-        covered = wp.zeros(shape, wp.uint8, device=self._device)
-        self._launch(kernels.cover, each_face, fallen, self._faces, eye, covered)
-        shadow = cv2.GaussianBlur(covered.numpy(), None, light.softness_px) / np.float32(255)
+        people, fallen = self._project(crowd, outfits, eye, sun)
+        shadow = self._shadow(fallen, eye, light.softness_px)
+        cells = wp.full((view.height, view.width), kernels.EMPTY, wp.uint64, device=self._device)
+        self._launch(kernels.rasterise, self._each_face(people.screen), people.screen, self._faces,
+                     eye, cells)  # fmt: skip
+        pixels, indices, depths = (self._zeros(cells.shape, t) for t in (wp.vec3, int, float))
         boxes = setting.boxes + crowd.boxes
-        pixels = wp.zeros(shape, wp.vec3, device=self._device)
-        indices = wp.zeros(shape, int, device=self._device)
-        depths = wp.zeros(shape, float, device=self._device)
         self._launch(
-            kernels.shade, shape, cells, screen, self._faces, normals, self._cloth, self._regions,
-            self._array(outfits.colours, wp.vec3), self._array(outfits.patterns, wp.vec2),
-            self._array(_box_rows(boxes), wp.vec3), self._array(_box_frames(boxes, view), float),
-            eye, sun,
+            shading.shade, cells.shape, cells, people, self._array(_box_rows(boxes), wp.vec3),
+            self._array(_box_frames(boxes, view), float), eye, sun,
             _surroundings(setting.ground, setting.backdrop is None), self._array(shadow, float),
             self._noise, pixels, indices, depths,
         )  # fmt: skip
@@ -92,8 +77,35 @@ class Renderer:
         if setting.backdrop is not None:
             dark = 1 - np.float32(light.shadow) * shadow
             behind = setting.backdrop / np.float32(255) * dark[..., None]
-            image = np.where((seen == kernels.NOTHING)[..., None], behind, image)
+            image = np.where((seen == shading.NOTHING)[..., None], behind, image)
         return Picture(_photograph(rng, image), seen, depths.numpy())
+
+    def _project(self, crowd: Crowd, outfits: Outfits, eye: Any, sun: Any) -> tuple[Any, Any]:
+        """Return the people as the kernels want them, and where their vertices' shadows fall."""
+        vertices = self._array(crowd.vertices_m, wp.vec3)
+        people, fallen = shading.People(), self._zeros(vertices.shape, wp.vec3)
+        people.screen, people.normals = (self._zeros(vertices.shape, wp.vec3) for _ in range(2))
+        people.faces, people.cloth, people.regions = self._faces, self._cloth, self._regions
+        people.colours = self._array(outfits.colours, wp.vec3)
+        people.patterns = self._array(outfits.patterns, wp.vec2)
+        thickness = self._array(self._tailor.thickness(outfits), float)
+        self._launch(kernels.add_face_normals, self._each_face(vertices), vertices, self._faces,
+                     people.normals)  # fmt: skip
+        self._launch(kernels.dress_and_project, vertices.shape, vertices, people.normals,
+                     thickness, eye, sun, people.screen, fallen)  # fmt: skip
+        return people, fallen
+
+    def _shadow(self, fallen: Any, eye: Any, softness_px: float) -> np.ndarray:
+        """Return how much (0..1) of each pixel (h, w) the people's shadows cover, on the ground."""
+        covered = self._zeros((eye.height, eye.width), wp.uint8)
+        self._launch(kernels.cover, self._each_face(fallen), fallen, self._faces, eye, covered)
+        return cv2.GaussianBlur(covered.numpy(), (0, 0), softness_px) / np.float32(255)
+
+    def _each_face(self, vertices: Any) -> tuple[int, int]:
+        return vertices.shape[0], self._faces.shape[0]
+
+    def _zeros(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        return wp.zeros(shape, dtype, device=self._device)
 
     def _array(self, values: np.ndarray, dtype: Any) -> Any:
         return wp.array(values, dtype=dtype, device=self._device)
@@ -122,7 +134,7 @@ def _light(light: Light) -> Any:
 
 
 def _surroundings(ground: Ground, drawn: bool) -> Any:
-    around = kernels.Surroundings()
+    around = shading.Surroundings()
     around.first, around.second = wp.vec3(*ground.first.tolist()), wp.vec3(*ground.second.tolist())
     around.horizon = wp.vec3(*ground.horizon.tolist())
     around.zenith = wp.vec3(*ground.zenith.tolist())
@@ -163,8 +175,8 @@ def _photograph(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
     middle = max(float(np.mean(cv2.mean(np.minimum(light, 1))[:3])), 0.05)
     exposure = np.exp(rng.normal(0, 0.2)) * (_MIDDLE_GREY / middle) ** 0.7
     gains = 255 * exposure * np.exp(rng.normal(0, 0.04, 3))
-    soft = cv2.GaussianBlur(light, None, float(rng.uniform(0.45, 1.0)))
-    exposed = cv2.convertScaleAbs(cv2.multiply(soft, (*gains.tolist(), 0)))
+    soft = cv2.GaussianBlur(light, (0, 0), float(rng.uniform(0.45, 1.0)))
+    exposed = cv2.convertScaleAbs(soft * gains.astype(np.float32))
     tones = 255 * np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(rng.uniform(0.8, 1.15))
     height, width = light.shape[:2]
     top, left = rng.integers(_GRAIN_PX, size=2)

@@ -15,6 +15,8 @@ _TOGETHER_SHARE = 0.45  # of people who stand beside another one
 _TOGETHER_M = (0.5, 1.3)
 _APART_M = 0.45
 _BEYOND = 0.04  # of the image's width: where pelves may be outside of it
+_UP = np.array([0.0, 0.0, 1.0])
+_CHEST_M = 1.1
 _TRIES = 40
 _NEARNESS = (1.0, 1.5)  # of a beta distribution: near people fall out of view more often
 _HALF_WIDTH_M = 0.4  # what a person needs beside a box
@@ -31,7 +33,7 @@ class Box:
     :param middle_m: (3,) in the world.
     :param half_m: (3,) half its sides.
     :param heading: turned so much about z, radians.
-    :param pattern: of kernels._pattern, and how many repeats a metre has.
+    :param pattern: of shading, and how many repeats a metre has.
     :param colours: (2, 3) BGR in 0..1.
     """
 
@@ -196,7 +198,7 @@ def _beside(rng: np.random.Generator, places: list[np.ndarray]) -> np.ndarray:
 
 def _free(place: np.ndarray, setting: Setting, places: list[np.ndarray]) -> bool:
     view = setting.view
-    chest = place + [0, 0, 1.1]
+    chest = place + _UP * _CHEST_M
     depth = view.optical(chest)[2]
     if not 0.9 * NEAREST_M <= depth <= view.farthest_m:
         return False
@@ -212,9 +214,11 @@ def _free(place: np.ndarray, setting: Setting, places: list[np.ndarray]) -> bool
 
 def _house(rng: np.random.Generator, view: View) -> Box:
     half = rng.uniform([2, 2, 1.2], [12, 8, 9])
-    place = view.ground(rng.uniform(-0.3, 1.3) * view.width, view.farthest_m * rng.uniform(0.6, 2.0))
+    place = view.ground(
+        rng.uniform(-0.3, 1.3) * view.width, view.farthest_m * rng.uniform(0.6, 2.0)
+    )
     pattern = _WINDOWS if rng.random() < 0.7 else float(rng.choice([1, 2, 3, 4]))
-    return Box(place + [0, 0, half[2]], half, rng.uniform(-np.pi, np.pi),
+    return Box(place + _UP * half[2], half, rng.uniform(-np.pi, np.pi),
                (pattern, float(rng.uniform(0.25, 0.6))), _colours(rng))  # fmt: skip
 
 
@@ -222,7 +226,7 @@ def _thing(rng: np.random.Generator, view: View) -> Box:
     half = rng.uniform([0.1, 0.1, 0.15], [1.2, 0.7, 1.1])
     depth = np.exp(rng.uniform(np.log(2 * NEAREST_M), np.log(view.farthest_m)))
     place = view.ground(rng.uniform(0, 1) * view.width, depth)
-    return Box(place + [0, 0, half[2]], half, rng.uniform(-np.pi, np.pi),
+    return Box(place + _UP * half[2], half, rng.uniform(-np.pi, np.pi),
                (float(rng.integers(0, 5)), float(rng.uniform(1, 8))), _colours(rng))  # fmt: skip
 
 
@@ -243,7 +247,7 @@ def _barrier(rng: np.random.Generator, place: np.ndarray, view: View) -> Box:
     towards = (view.place_m - place) * [1, 1, 0]
     towards /= max(float(np.linalg.norm(towards)), 1e-6)
     half = rng.uniform([0.3, 0.05, 0.2], [1.0, 0.2, 0.55])
-    middle = place + towards * rng.uniform(0.7, 1.2) + [0, 0, half[2]]
+    middle = place + towards * rng.uniform(0.7, 1.2) + _UP * half[2]
     heading = float(np.arctan2(towards[1], towards[0])) + np.pi / 2 + rng.normal(0, 0.2)
     return Box(middle, half, heading, (float(rng.integers(0, 5)), 5.0), _colours(rng))
 

@@ -41,7 +41,7 @@ class Outfits:
     """What n people wear, by region.
 
     :param colours: (n, regions, 2, 3) float32, BGR in 0..1.
-    :param patterns: (n, regions, 2) float32: kind (kernels._pattern), stripes per metre.
+    :param patterns: (n, regions, 2) float32: kind (shading), stripes per metre.
     :param thickness_m: (n, regions) float32.
     """
 
