@@ -144,8 +144,8 @@ class Records:
             try:
                 numbers = np.array(row[field], np.float64).reshape(shape)
             except (TypeError, ValueError):
-                wanted = ' x '.join(map(str, shape)) if shape else 'one'
-                self.fail(row, f"'{field}' is not {wanted} number(s)")
+                wanted = ' x '.join(map(str, shape)) + ' numbers' if shape else 'a number'
+                self.fail(row, f"'{field}' is not {wanted}")
             if not np.isfinite(numbers).all():
                 self.fail(row, f"'{field}' holds NaN or infinity")
         raise DataError(f"{self.origin}: {self.path}: '{field}' differs between records; {_REMEDY}")
