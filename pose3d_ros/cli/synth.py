@@ -61,6 +61,10 @@ def _run(arguments: argparse.Namespace) -> int:
         raise DataError('--processes has to be 1 or more, --seed 0 or more')
     backdrops = _pictures(arguments.backdrops) if arguments.backdrops else ()
     need_extra('pose3d synth', 'anny', 'warp', extra='synth')
+    import warp
+
+    if arguments.device == 'cuda' and not warp.is_cuda_available():
+        raise DataError('--device cuda: there is no NVIDIA GPU that Warp can use here')
     from pose3d_ros.data.synthetic import motions, production
     from pose3d_ros.data.synthetic.body_file import body_file
 

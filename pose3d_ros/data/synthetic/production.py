@@ -165,8 +165,8 @@ def _work(
             yield future.result()
     except BrokenProcessPool as error:
         raise DataError(
-            'a process that makes pictures was killed; is there memory enough for '
-            f'{processes} of them (1 GB each)? Run the command again to go on'
+            'a process that makes pictures ended (above may be why, else it was killed); is there '
+            f'memory enough for {processes} of them, 1 GB each? Run the command again to go on'
         ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
