@@ -78,6 +78,18 @@ def seen_joints(out: Path, subject: int) -> list[list[bool]]:
     return [row['keypoints_seen'] for row in data['annotations']]
 
 
+def test_a_page_of_pictures_shows_the_annotations(out: Path) -> None:
+    people = people_of(out, 'train')
+    page = cv2.imread(str(out / 'sheet.jpg'))
+    first = page[:256, :320].astype(float)  # a tile: 160x128 made twice as large
+    plain = cv2.resize(cv2.imread(str(people.images[0])), (320, 256)).astype(float)
+    changed = np.abs(first - plain).max(axis=2) > 60
+    x, y, width, height = (2 * people[people.image_indices == 0].boxes[0]).astype(int)
+    around = np.zeros_like(changed)
+    around[max(y - 30, 0) : y + height + 8, max(x - 8, 0) : x + width + 60] = True
+    assert changed[around].mean() > 0.01
+
+
 def test_limbs_have_the_lengths_of_limbs(out: Path) -> None:
     people = people_of(out, 'train')
     hip, knee, ankle = (

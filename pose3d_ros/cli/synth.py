@@ -5,7 +5,11 @@ import os
 import sys
 from pathlib import Path
 
+import cv2
+
+from pose3d_ros.data import datasets
 from pose3d_ros.data.annotations import DataError
+from pose3d_ros.data.sheet import draw_sheet
 from pose3d_ros.models.runtime import RuntimeUnavailable
 from pose3d_ros.stages import need_extra
 from pose3d_ros.weights import WeightsError
@@ -81,7 +85,15 @@ def _run(arguments: argparse.Namespace) -> int:
         f'{made.seconds:.0f} s, {made.start_s:.0f} s of which to start: '
         f'{made.images_per_s:.1f} images/s with {arguments.processes} processes'
     )
+    _draw(arguments.out, 'train' if arguments.images else 'test')
     return 0
+
+
+def _draw(out: Path, split: str) -> None:
+    """Leave a page of pictures with their annotations, as they are read."""
+    page, path = draw_sheet(datasets.load('human36m', out, split)), out / 'sheet.jpg'
+    path.write_bytes(cv2.imencode('.jpg', page, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
+    print(f'{path}: some of them with their annotations')
 
 
 def _size(text: str) -> tuple[int, int]:
