@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pose3d_ros.data import datasets
+from pose3d_ros.data import datasets, muco
 from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.data.augmentation import NO_AUGMENTATION
 from pose3d_ros.models.runtime import RuntimeUnavailable, WeightFileError
@@ -251,7 +251,11 @@ def _load(
             f'where is {source.name}? Say {source.name}:{source.split}=FOLDER, or name it in the '
             f'YAML file of --datasets'
         )
-    options = {'protocol': arguments.protocol} if source.name == 'human36m' else {}
+    options: dict[str, Any] = {}
+    if source.name == 'human36m':
+        options['protocol'] = arguments.protocol
+    elif source.name == 'muco' and arguments.network == 'rootnet':
+        options['depths_m'] = muco.ROOTNET_DEPTHS_M  # as published
     people = datasets.load(source.name, split=source.split, **where, **options)
     if not len(people):
         raise DataError(f'{people.name} is empty: there is nobody in it')
