@@ -8,7 +8,7 @@ from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.drawing import draw_overlay
 from pose3d_ros.people import Persons, Poses
 
-_TILE_PX = 320
+_TILE_PX = 256
 _COLUMNS = 4
 
 
