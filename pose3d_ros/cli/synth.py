@@ -92,7 +92,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _draw(out: Path, split: str) -> None:
     """Leave a page of pictures with their annotations, as they are read."""
     page, path = draw_sheet(datasets.load('human36m', out, split)), out / 'sheet.jpg'
-    path.write_bytes(cv2.imencode('.jpg', page, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
+    path.write_bytes(cv2.imencode('.jpg', page, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())
     print(f'{path}: some of them with their annotations')
 
 

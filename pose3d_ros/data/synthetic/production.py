@@ -199,7 +199,8 @@ def _run(out: Path, settings: Settings, job: _Job) -> tuple[float, int, int]:
         path = out / 'images' / image['file_name']
         path.parent.mkdir(exist_ok=True)
         quality = int(rng.integers(*_JPEG_QUALITY))
-        path.write_bytes(cv2.imencode('.jpg', shot.image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+        encoded = cv2.imencode('.jpg', shot.image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        path.write_bytes(encoded.tobytes())
     _write_json(out / 'parts' / job.part, part)
     return _started, len(reel.shots), len(part['annotations'])
 
