@@ -247,7 +247,8 @@ def need_extra(what: str, *packages: str, extra: str = 'torch') -> None:
     """Raise RuntimeUnavailable where packages of an extra of setup.cfg are not installed."""
     if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
         raise RuntimeUnavailable(
-            f"{what} needs {', '.join(missing)}, not installed: pip install 'pose3d_ros[{extra}]'"
+            f"{what} needs {', '.join(missing)}, not installed: pip install 'pose3d_ros[{extra}]' "
+            f'(where colcon built the package: pip install {" ".join(missing)})'
         )
 
 
