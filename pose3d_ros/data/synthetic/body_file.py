@@ -24,7 +24,7 @@ from anny.models import build_compact_model_data, full_model, model_data
 
 from pose3d_ros import weights
 
-_ROUGH_S = 30
+_ROUGH_S = 15
 
 
 def body_file() -> Path:

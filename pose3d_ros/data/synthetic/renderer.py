@@ -18,6 +18,7 @@ from pose3d_ros.data.synthetic.wardrobe import Outfits, Tailor
 _NEAR_M = 0.2
 _GRAIN_PX = 1024
 _MIDDLE_GREY = 0.48
+_WIDE_PX = 3.0
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ class Renderer:
         self._launch(kernels.rasterise, self._each_face(people.screen), people.screen, self._faces,
                      eye, cells)  # fmt: skip
         pixels, indices, depths = (self._zeros(cells.shape, t) for t in (wp.vec3, int, float))
-        boxes = setting.boxes + crowd.boxes
+        boxes, frames = _in_view(setting.boxes + crowd.boxes, view)
         self._launch(
-            shading.shade, cells.shape, cells, people, self._array(_box_rows(boxes), wp.vec3),
-            self._array(_box_frames(boxes, view), float), eye, sun,
+            shading.shade, cells.shape, cells, people,
+            self._array(_box_rows(boxes, light), wp.vec3), self._array(frames, float), eye, sun,
             _surroundings(setting.ground, setting.backdrop is None), self._array(shadow, float),
             self._noise, pixels, indices, depths,
         )  # fmt: skip
@@ -99,7 +100,7 @@ class Renderer:
         """Return how much (0..1) of each pixel (h, w) the people's shadows cover, on the ground."""
         covered = self._zeros((eye.height, eye.width), wp.uint8)
         self._launch(kernels.cover, self._each_face(fallen), fallen, self._faces, eye, covered)
-        return cv2.GaussianBlur(covered.numpy(), (0, 0), softness_px) / np.float32(255)
+        return _softened(covered.numpy(), softness_px) / np.float32(255)
 
     def _each_face(self, vertices: Any) -> tuple[int, int]:
         return vertices.shape[0], self._faces.shape[0]
@@ -142,25 +143,42 @@ def _surroundings(ground: Ground, drawn: bool) -> Any:
     return around
 
 
-def _box_rows(boxes: tuple[Box, ...]) -> np.ndarray:
+def _box_rows(boxes: tuple[Box, ...], light: Light) -> np.ndarray:
     """Return boxes (n, 6, 3) as the kernel wants them."""
     rows = np.zeros((len(boxes), 6, 3), np.float32)
+    length = np.linalg.norm(light.to_sun[:2]) / light.to_sun[2]  # of a shadow, per height
     for row, box in zip(rows, boxes, strict=True):
         row[0], row[1], row[3:5] = box.middle_m, box.half_m, box.colours
         row[2] = np.cos(box.heading), np.sin(box.heading), box.pattern[0]
         row[5, 0] = box.pattern[1]
+        row[5, 1] = np.linalg.norm(box.half_m[:2]) + 2 * box.half_m[2] * length
     return rows
 
 
-def _box_frames(boxes: tuple[Box, ...], view: View) -> np.ndarray:
-    """Return left, top, right, bottom (n, 4) of what of the image each box can be in."""
-    frames = np.tile(np.array([0, 0, view.width, view.height], np.float32), (len(boxes), 1))
-    for frame, box in zip(frames, boxes, strict=True):
+def _in_view(boxes: tuple[Box, ...], view: View) -> tuple[tuple[Box, ...], np.ndarray]:
+    """Return the boxes that can be seen, and left, top, right, bottom (n, 4) of where."""
+    whole = np.array([0, 0, view.width, view.height], np.float32)
+    seen, frames = [], []
+    for box in boxes:
         corners = box.corners_m
-        if (view.optical(corners)[:, 2] > _NEAR_M).all():  # else it may be all around
+        before = view.optical(corners)[:, 2] > _NEAR_M
+        frame = whole
+        if before.all():  # else it may be all around
             pixels = view.project(corners)
-            frame[:2], frame[2:] = pixels.min(axis=0) - 1, pixels.max(axis=0) + 1
-    return frames
+            frame = np.concatenate([pixels.min(axis=0) - 1, pixels.max(axis=0) + 1])
+        if before.any() and (frame[:2] < whole[2:]).all() and (frame[2:] > 0).all():
+            seen.append(box)
+            frames.append(frame)
+    return tuple(seen), np.array(frames, np.float32).reshape(-1, 4)
+
+
+def _softened(mask: np.ndarray, softness_px: float) -> np.ndarray:
+    """Return a blurred mask; a wide blur at a quarter of the size, which cannot be told apart."""
+    if softness_px < _WIDE_PX:
+        return cv2.GaussianBlur(mask, (0, 0), softness_px)
+    small = cv2.resize(mask, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), softness_px / 4)
+    return cv2.resize(blurred, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 @cache
@@ -172,15 +190,15 @@ def _grain() -> np.ndarray:
 
 def _photograph(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
     """Return what a camera makes of light (h, w, 3): exposure, tone, softness and noise, uint8."""
-    middle = max(float(np.mean(cv2.mean(np.minimum(light, 1))[:3])), 0.05)
+    middle = max(float(np.minimum(light[::4, ::4], 1).mean()), 0.05)
     exposure = np.exp(rng.normal(0, 0.2)) * (_MIDDLE_GREY / middle) ** 0.7
-    gains = 255 * exposure * np.exp(rng.normal(0, 0.04, 3))
-    soft = cv2.GaussianBlur(light, (0, 0), float(rng.uniform(0.45, 1.0)))
-    exposed = cv2.convertScaleAbs(soft * gains.astype(np.float32))
+    gains = (255 * exposure * np.exp(rng.normal(0, 0.04, 3))).astype(np.float32)
+    sharp = cv2.convertScaleAbs(light * gains)
+    soft = cv2.GaussianBlur(sharp, (0, 0), float(rng.uniform(0.45, 1.0)))
     tones = 255 * np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(rng.uniform(0.8, 1.15))
     height, width = light.shape[:2]
     top, left = rng.integers(_GRAIN_PX, size=2)
     rows, columns = (np.arange(height) + top) % _GRAIN_PX, (np.arange(width) + left) % _GRAIN_PX
     grain = _grain()[rows[:, None], columns]
     strength = 255 * float(rng.uniform(0, 0.02))
-    return cv2.addWeighted(cv2.LUT(exposed, tones), 1, grain, strength, 0, dtype=cv2.CV_8U)
+    return cv2.addWeighted(cv2.LUT(soft, tones), 1, grain, strength, 0, dtype=cv2.CV_8U)

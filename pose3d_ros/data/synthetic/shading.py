@@ -212,6 +212,10 @@ def _ground(
     shadow = float(covered)
     if light.hard == 1:
         for box in range(boxes.shape[0]):
+            aside = boxes[box, 0] - place
+            reaches = boxes[box, 5][1]
+            if aside[0] * aside[0] + aside[1] * aside[1] > reaches * reaches:
+                continue
             if _enter(boxes, box, place, light.to_sun)[0] > 0.0:
                 shadow = float(1.0)
     dark = 1.0 - light.shadow * shadow
@@ -272,8 +276,8 @@ def shade(
     """Colour every pixel by the nearest of people, boxes, ground and sky.
 
     A box is six rows of `boxes`: middle; half sizes; cosine and sine of its turn, and its pattern;
-    two colours; repeats of the pattern per metre. Its frame is what of the image it can be in:
-    left, top, right, bottom.
+    two colours; repeats of the pattern per metre, and how far from the middle its shadow reaches.
+    Its frame is what of the image it can be in: left, top, right, bottom.
     """
     row, column = wp.tid()
     x, y = float(column), float(row)
