@@ -277,7 +277,7 @@ def test_unreadable_images_are_named_once_and_too_many_end_it(
     readable = torch.zeros(1, dtype=torch.bool)
     for row in [*range(10), 0, 9]:
         unreadable.note({'row': torch.tensor([row]), 'readable': readable})
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert said.count('does not exist') == 10 and str(people.images[3]) in said
     unreadable.note({'row': torch.tensor([11]), 'readable': ~readable})
     with pytest.raises(

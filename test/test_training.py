@@ -302,7 +302,7 @@ def test_a_few_are_left_out(make: Make, capsys: pytest.CaptureFixture[str]) -> N
     for path in gone:
         path.unlink()
     trainer.run()
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert all(str(path) in said for path in gone)
     (found,) = trainer.progress.history
     assert np.isfinite(found['MRPE_mm']) and np.isfinite(found['loss'])

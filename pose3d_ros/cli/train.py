@@ -268,7 +268,8 @@ def _describe(trainer: 'Trainer') -> None:
     step = recipe.batch * recipe.accumulate * accelerator.num_processes
     print(
         f'{trainer.task.name}, ResNet-{recipe.backbone}, {recipe.precision}, '
-        f'{accelerator.num_processes} x {accelerator.device.type}, steps of {step} people'
+        f'{accelerator.num_processes} x {accelerator.device.type}, steps of {step} people',
+        flush=True,
     )
     held_out = trainer.held_out
     for title, table in (('learned from', people), ('held out', held_out)):
@@ -276,7 +277,8 @@ def _describe(trainer: 'Trainer') -> None:
             depth = int(table.have_depth.sum())
             print(
                 f'{title}: {", ".join(table.names)}: {len(table)} people, {depth} with depth; '
-                f'{table.dropped} more cannot be used'
+                f'{table.dropped} more cannot be used',
+                flush=True,
             )
 
 

@@ -1,5 +1,6 @@
 """From tables of people to batches on the device, and from images that cannot be read to words."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 import torch
@@ -43,7 +44,7 @@ class Unreadable:
                     f'used, the last since {fault}; up to {self._limit} would be left out'
                 )
             if len(self._images) <= _NAMED:
-                tqdm.write(f'left out ({len(self._images)} so far): {fault}')
+                tqdm.write(f'left out ({len(self._images)} so far): {fault}', file=sys.stderr)
 
 
 def crop_loader(

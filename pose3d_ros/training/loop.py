@@ -203,7 +203,8 @@ class Trainer:
                 if name != 'epoch':
                     writer.add_scalar(f'epoch/{name}', value, epoch)
             numbers = ', '.join(f'{name} {value:.4g}' for name, value in found.items())
-            tqdm.write(numbers + (', the best so far' if is_best else ''))
+            # at once: on a cluster it goes into a file
+            print(numbers + (', the best so far' if is_best else ''), flush=True)
             network = self.accelerator.unwrap_model(self.network).state_dict()
             content = snapshot(epoch, network, self.optimizer.state_dict())
             save(content, snapshot_path(self.folder, epoch))
