@@ -248,7 +248,7 @@ def need_extra(what: str, *packages: str, extra: str = 'torch') -> None:
     if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
         raise RuntimeUnavailable(
             f"{what} needs {', '.join(missing)}, not installed: pip install 'pose3d_ros[{extra}]' "
-            f'(where colcon built the package: pip install {" ".join(missing)})'
+            f"(where colcon built the package: what its setup.cfg lists as extra '{extra}')"
         )
 
 
