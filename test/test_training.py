@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
@@ -158,6 +157,17 @@ def test_without_a_saved_state_in_the_epoch_the_epoch_is_repeated(
     assert_equal_trainings(resumed, uninterrupted())
 
 
+def deliver(number: signal.Signals) -> None:
+    """Do what a signal does, without one.
+
+    Handlers of ROS, which other tests leave in this process, would end it; real signals go to the
+    process of `pose3d train` in test_train_command.
+    """
+    handler = signal.getsignal(number)
+    assert callable(handler)
+    handler(number, None)
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_state_to_go_on_from(
     make: Make, uninterrupted: Callable[..., Trainer], number: signal.Signals
@@ -168,7 +178,7 @@ def test_a_signal_leaves_a_state_to_go_on_from(
     def asked_to_stop() -> None:
         step()
         if stopped.progress.batches == 2:
-            os.kill(os.getpid(), number)
+            deliver(number)
 
     stopped.step = asked_to_stop  # type: ignore[method-assign]
     with pytest.raises(Interrupted):
@@ -185,8 +195,8 @@ def test_the_second_ctrl_c_stops_at_once(make: Make) -> None:
     trainer = make('stopped')
 
     def never_ends() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        deliver(signal.SIGINT)
+        deliver(signal.SIGINT)
 
     trainer.step = never_ends  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
