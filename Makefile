@@ -26,9 +26,12 @@ demo: setup
 	$(VENV)/bin/pose3d fetch default clips
 	$(VENV)/bin/pose3d demo
 
+# The training's tests have a process of their own: after ROS and OpenVINO had been at work in the
+# same one, it twice ended by a segmentation fault of which the cause is not known.
 test: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch default clips vtest motions
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --ignore test/test_training.py
+	$(VENV)/bin/pytest test/test_training.py
 
 lint: setup
 	$(VENV)/bin/ruff check .
