@@ -23,7 +23,7 @@ from pose3d_ros.models.crops3dmppe import MEAN, STD  # noqa: E402
 from pose3d_ros.models.export import Difference, Exportable, ExportError  # noqa: E402
 from pose3d_ros.models.onnx_files import OnnxFileError  # noqa: E402
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
-from pose3d_ros.models.stages3dmppe import PoseNet3DMPPE  # noqa: E402
+from pose3d_ros.models.stages3dmppe import joint_cells  # noqa: E402
 from pose3d_ros.skeletons import HUMAN36M, HUMAN36M_17, MUCO, MUPOTS, Skeleton  # noqa: E402
 
 WANTED = expected('networks')
@@ -58,7 +58,7 @@ def test_the_flip_test_of_the_exported_posenet_is_the_original_s(paper_files: Pa
     mirrored[..., 0] = 64 - mirrored[..., 0] - 1
     for pair in HUMAN36M.flip_pairs:
         mirrored[:, pair] = mirrored[:, pair[::-1]]
-    found = PoseNet3DMPPE(network, skeleton, flip_test=True)._cells(CROPS_BGR)
+    found = joint_cells(network, CROPS_BGR, skeleton, flip_test=True)
     np.testing.assert_allclose(found, (WANTED['posenet_coord'] + mirrored) / 2, atol=POSE_CELLS)
 
 

@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -93,11 +94,11 @@ class Recorder(Node):
             self.topics.add(topic)
             self.get_logger().info(f'recording {topic}: its first message came')
 
-    def record(self, interrupts: Interrupts) -> None:
-        """Record until the process is asked to end, and then what waits by then."""
+    def record(self, stopped: Callable[[], bool]) -> None:
+        """Record until told to stop, and then what waits by then."""
         executor = SingleThreadedExecutor()
         executor.add_node(self)
-        while not interrupts.came:
+        while not stopped():
             executor.spin_once(timeout_sec=_POLL_S)
         stopped_s = time.monotonic()
         while time.monotonic() < min(stopped_s + _DRAIN_S, max(stopped_s, self._last_s) + _QUIET_S):
@@ -118,7 +119,7 @@ def main(args: list[str] | None = None) -> None:
     status = 0
     try:
         recorder = Recorder()
-        recorder.record(interrupts)
+        recorder.record(lambda: interrupts.came)
     except BagError as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1
