@@ -190,7 +190,9 @@ def picture(
     shift = np.array(places, np.float32)[:, None]
     crowd = scenes.Crowd(people.vertices + shift, people.joints + shift, ())
     outfits = wardrobe.dress(people.years, rng)
-    seen = renderer().render(rng, setting, crowd, outfits, scenes.random_light(rng))
+    seen = renderer().render(
+        rng, renderer().survey(setting), crowd, outfits, scenes.random_light(rng)
+    )
     return setting.view, crowd.joints_m, seen
 
 

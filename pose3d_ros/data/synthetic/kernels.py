@@ -12,7 +12,7 @@ wp.set_module_options({'enable_backward': False})  # half the time to compile
 EMPTY = 2**64 - 1  # a cell that no face has met
 
 _NEAR_M = wp.constant(0.2)
-_TICKS_PER_M = wp.constant(1.0e5)  # of the depth in a cell's upper half
+TICKS_PER_M = wp.constant(1.0e5)  # of the depth in a cell's upper half
 
 
 @wp.struct
@@ -121,7 +121,7 @@ def rasterise(
             third = 1.0 - first - second
             if first >= 0.0 and second >= 0.0 and third >= 0.0:
                 depth = 1.0 / (first * a[2] + second * b[2] + third * c[2])
-                ticks = wp.uint64(depth * _TICKS_PER_M)
+                ticks = wp.uint64(depth * TICKS_PER_M)
                 number = wp.uint64(person * faces.shape[0] + face)
                 wp.atomic_min(cells, row, column, (ticks << wp.uint64(32)) | number)
 

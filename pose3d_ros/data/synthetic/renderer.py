@@ -16,7 +16,7 @@ from pose3d_ros.data.synthetic.views import View
 from pose3d_ros.data.synthetic.wardrobe import Outfits, Tailor
 
 _NEAR_M = 0.2
-_GRAIN_PX = 1024
+_GRAIN_PX = 64
 _MIDDLE_GREY = 0.48
 _WIDE_PX = 3.0
 
@@ -36,6 +36,20 @@ class Picture:
     depths_m: np.ndarray
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What a camera sees before people come, on the device; `boxes` are those in view."""
+
+    setting: Setting
+    boxes: tuple[Box, ...]
+    eye: Any
+    around: Any
+    albedos: Any
+    normals: Any
+    indices: Any
+    depths: Any
+
+
 class Renderer:
     """Holds what all pictures share on a device: the mesh, its regions and the noise.
 
@@ -50,29 +64,40 @@ class Renderer:
         self._regions = self._array(self._tailor.regions, int)
         self._noise = self._array(noise_pyramid(), float)
 
+    def survey(self, setting: Setting) -> Stage:
+        """Return what a camera sees before people come."""
+        view = setting.view
+        boxes, frames = _in_view(setting.boxes, view)
+        around = _surroundings(setting.ground, setting.backdrop is None)
+        size = (view.height, view.width)
+        albedos, normals = (self._zeros(size, wp.vec3) for _ in range(2))
+        indices, depths = self._zeros(size, int), self._zeros(size, float)
+        stage = Stage(setting, boxes, _eye(view), around, albedos, normals, indices, depths)
+        self._launch(shading.survey, size, self._array(_box_rows(boxes, 0.0), wp.vec3),
+                     self._array(frames, float), stage.eye, around, self._noise, albedos, normals,
+                     indices, depths)  # fmt: skip
+        return stage
+
     def render(
-        self,
-        rng: np.random.Generator,
-        setting: Setting,
-        crowd: Crowd,
-        outfits: Outfits,
-        light: Light,
+        self, rng: np.random.Generator, stage: Stage, crowd: Crowd, outfits: Outfits, light: Light
     ) -> Picture:
         """Return the picture of one moment; `rng` is for what lens and sensor add."""
-        view = setting.view
-        eye, sun = _eye(view), _light(light)
+        setting, eye, sun = stage.setting, stage.eye, _light(light)
         people, fallen = self._project(crowd, outfits, eye, sun)
         shadow = self._shadow(fallen, eye, light.softness_px)
-        cells = wp.full((view.height, view.width), kernels.EMPTY, wp.uint64, device=self._device)
+        cells = wp.full(stage.depths.shape, kernels.EMPTY, wp.uint64, device=self._device)
         self._launch(kernels.rasterise, self._each_face(people.screen), people.screen, self._faces,
                      eye, cells)  # fmt: skip
-        pixels, indices, depths = (self._zeros(cells.shape, t) for t in (wp.vec3, int, float))
-        boxes, frames = _in_view(setting.boxes + crowd.boxes, view)
+        boxes, frames = _in_view(crowd.boxes, setting.view)
+        length = float(np.linalg.norm(light.to_sun[:2]) / light.to_sun[2])
+        pixels = self._zeros(cells.shape, wp.vec3)
+        indices, depths = wp.clone(stage.indices), wp.clone(stage.depths)
         self._launch(
             shading.shade, cells.shape, cells, people,
-            self._array(_box_rows(boxes, light), wp.vec3), self._array(frames, float), eye, sun,
-            _surroundings(setting.ground, setting.backdrop is None), self._array(shadow, float),
-            self._noise, pixels, indices, depths,
+            self._array(_box_rows(boxes, length), wp.vec3), self._array(frames, float),
+            len(stage.boxes), self._array(_box_rows(stage.boxes + boxes, length), wp.vec3),
+            eye, sun, stage.around, self._array(shadow, float), self._noise, stage.albedos,
+            stage.normals, pixels, indices, depths,
         )  # fmt: skip
         image, seen = pixels.numpy(), indices.numpy()
         if setting.backdrop is not None:
@@ -143,15 +168,14 @@ def _surroundings(ground: Ground, drawn: bool) -> Any:
     return around
 
 
-def _box_rows(boxes: tuple[Box, ...], light: Light) -> np.ndarray:
-    """Return boxes (n, 6, 3) as the kernel wants them."""
+def _box_rows(boxes: tuple[Box, ...], shadow: float) -> np.ndarray:
+    """Return boxes (n, 6, 3) as the kernels want them; `shadow`: its length per height."""
     rows = np.zeros((len(boxes), 6, 3), np.float32)
-    length = np.linalg.norm(light.to_sun[:2]) / light.to_sun[2]  # of a shadow, per height
     for row, box in zip(rows, boxes, strict=True):
         row[0], row[1], row[3:5] = box.middle_m, box.half_m, box.colours
         row[2] = np.cos(box.heading), np.sin(box.heading), box.pattern[0]
         row[5, 0] = box.pattern[1]
-        row[5, 1] = np.linalg.norm(box.half_m[:2]) + 2 * box.half_m[2] * length
+        row[5, 1] = np.linalg.norm(box.half_m[:2]) + 2 * box.half_m[2] * shadow
     return rows
 
 
@@ -182,10 +206,10 @@ def _softened(mask: np.ndarray, softness_px: float) -> np.ndarray:
 
 
 @cache
-def _grain() -> np.ndarray:
+def _grain(height: int, width: int) -> np.ndarray:
     """Return noise of which every picture takes a piece: drawing it anew would take longer."""
     rng = np.random.default_rng(0)
-    return rng.standard_normal((_GRAIN_PX, _GRAIN_PX, 3), np.float32)
+    return rng.standard_normal((height + _GRAIN_PX, width + _GRAIN_PX, 3), np.float32)
 
 
 def _photograph(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
@@ -198,7 +222,6 @@ def _photograph(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
     tones = 255 * np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(rng.uniform(0.8, 1.15))
     height, width = light.shape[:2]
     top, left = rng.integers(_GRAIN_PX, size=2)
-    rows, columns = (np.arange(height) + top) % _GRAIN_PX, (np.arange(width) + left) % _GRAIN_PX
-    grain = _grain()[rows[:, None], columns]
+    grain = _grain(height, width)[top : top + height, left : left + width]
     strength = 255 * float(rng.uniform(0, 0.02))
     return cv2.addWeighted(cv2.LUT(soft, tones), 1, grain, strength, 0, dtype=cv2.CV_8U)

@@ -1,11 +1,12 @@
-"""The last kernel of the renderer: the nearest of people, boxes, ground and sky colours a pixel.
+"""The last kernels of the renderer: the nearest of people, boxes, ground and sky colours a pixel.
 
-Ground, boxes and sky are simple enough to be met by a ray for each pixel.
+Ground, boxes and sky are simple enough to be met by a ray for each pixel. A camera surveys once
+what stands still before it; each of its pictures has other people in other light.
 """
 
 import warp as wp
 
-from pose3d_ros.data.synthetic.kernels import EMPTY, Eye, Light, area
+from pose3d_ros.data.synthetic.kernels import EMPTY, TICKS_PER_M, Eye, Light, area
 from pose3d_ros.data.synthetic.textures import LEVELS, SIDE
 
 wp.set_module_options({'enable_backward': False})
@@ -113,22 +114,25 @@ def _lit(albedo: wp.vec3, normal: wp.vec3, light: Light) -> wp.vec3:
 @wp.func
 def _hit_box(origin: wp.vec3, ray: wp.vec3, half: wp.vec3) -> wp.vec2:
     """Return where along a ray it enters a box around 0 and the axis of that side; 0 = misses."""
-    enter, leave = float(-1.0e9), float(1.0e9)
-    axis = int(0)
-    for i in range(3):
-        if wp.abs(ray[i]) < 1.0e-9:
-            if wp.abs(origin[i]) > half[i]:
-                enter = 2.0e9
-        else:
-            near = (-wp.sign(ray[i]) * half[i] - origin[i]) / ray[i]
-            far = (wp.sign(ray[i]) * half[i] - origin[i]) / ray[i]
-            if near > enter:
-                enter = near
-                axis = i
-            leave = wp.min(leave, far)
-    if enter > leave or enter < 0.0:
-        enter = float(0.0)
-    return wp.vec2(enter, float(axis))
+    x, y, z = 1.0 / _not_zero(ray[0]), 1.0 / _not_zero(ray[1]), 1.0 / _not_zero(ray[2])
+    near_x, far_x = -origin[0] * x - half[0] * wp.abs(x), -origin[0] * x + half[0] * wp.abs(x)
+    near_y, far_y = -origin[1] * y - half[1] * wp.abs(y), -origin[1] * y + half[1] * wp.abs(y)
+    near_z, far_z = -origin[2] * z - half[2] * wp.abs(z), -origin[2] * z + half[2] * wp.abs(z)
+    enter = wp.max(wp.max(near_x, near_y), near_z)
+    if enter > wp.min(wp.min(far_x, far_y), far_z) or enter < 0.0:
+        return wp.vec2(0.0, 0.0)
+    if enter == near_x:
+        return wp.vec2(enter, 0.0)
+    if enter == near_y:
+        return wp.vec2(enter, 1.0)
+    return wp.vec2(enter, 2.0)
+
+
+@wp.func
+def _not_zero(value: float) -> float:
+    if wp.abs(value) < 1.0e-9:
+        return 1.0e-9
+    return value
 
 
 @wp.func
@@ -154,8 +158,8 @@ def _dressed(
     focal: float,
     light: Light,
     noise: wp.array3d[float],
-) -> wp.vec4:
-    """Return colour and depth of a person's face of this number, at a pixel."""
+) -> wp.vec3:
+    """Return the colour of a person's face of this number, at a pixel."""
     person, face = number // people.faces.shape[0], number % people.faces.shape[0]
     i, j, k = people.faces[face, 0], people.faces[face, 1], people.faces[face, 2]
     a, b, c = people.screen[person, i], people.screen[person, j], people.screen[person, k]
@@ -179,8 +183,7 @@ def _dressed(
     pixel = pattern[1] * depth / focal
     share = _pattern(int(pattern[0]), place[0], place[1], place[2], pixel, noise)
     albedo = wp.lerp(people.colours[person, region, 0], people.colours[person, region, 1], share)
-    colour = _lit(albedo, normal, light)
-    return wp.vec4(colour[0], colour[1], colour[2], depth)
+    return _lit(albedo, normal, light)
 
 
 @wp.func
@@ -192,70 +195,122 @@ def _enter(boxes: wp.array2d[wp.vec3], box: int, start: wp.vec3, ray: wp.vec3) -
 
 
 @wp.func
-def _ground(
-    reach: float,
-    ray: wp.vec3,
-    covered: float,
-    boxes: wp.array2d[wp.vec3],
-    eye: Eye,
-    light: Light,
-    around: Surroundings,
-    noise: wp.array3d[float],
-) -> wp.vec3:
-    """Return the colour of the ground so far along a ray; `covered` 1 = in people's shadow."""
-    place = eye.centre + ray * reach
-    footprint = reach / eye.focal[0] / wp.max(-ray[2], 0.05)
-    share = _noise(
-        noise, around.scale * place[0], around.scale * place[1], around.scale * footprint
-    )
-    albedo = wp.lerp(around.first, around.second, share)
-    shadow = float(covered)
-    if light.hard == 1:
-        for box in range(boxes.shape[0]):
-            aside = boxes[box, 0] - place
-            reaches = boxes[box, 5][1]
-            if aside[0] * aside[0] + aside[1] * aside[1] > reaches * reaches:
-                continue
-            if _enter(boxes, box, place, light.to_sun)[0] > 0.0:
-                shadow = float(1.0)
-    dark = 1.0 - light.shadow * shadow
-    colour = _lit(albedo, wp.vec3(0.0, 0.0, 1.0), light) * dark
-    return wp.lerp(colour, around.horizon, _haze(reach))
+def _nearest_box(
+    boxes: wp.array2d[wp.vec3], frames: wp.array2d[float], x: float, y: float, ray: wp.vec3,
+    eye: Eye, depth: float,
+) -> wp.vec3:  # fmt: skip
+    """Return which box a pixel's ray enters before a depth (-1 = none), where, and the axis."""
+    found = float(-1.0)
+    nearest = float(depth)
+    axis = float(0.0)
+    for box in range(boxes.shape[0]):
+        left, top, right, bottom = frames[box, 0], frames[box, 1], frames[box, 2], frames[box, 3]
+        if x < left or y < top or x > right or y > bottom:
+            continue
+        hit = _enter(boxes, box, eye.centre, ray)
+        if hit[0] > 0.0 and hit[0] < nearest:
+            nearest = hit[0]
+            axis = hit[1]
+            found = float(box)
+    return wp.vec3(found, nearest, axis)
 
 
 @wp.func
-def _haze(depth: float) -> float:
-    return 1.0 - wp.exp(-depth / 150.0)
+def _wall_normal(boxes: wp.array2d[wp.vec3], hit: wp.vec3, ray: wp.vec3) -> wp.vec3:
+    """Return the normal in the world of the side that a ray has entered by."""
+    turn = boxes[int(hit[0]), 2]
+    inward = _turned(ray, turn[0], -turn[1])
+    axis = int(hit[2])
+    side = wp.vec3(0.0, 0.0, 0.0)
+    side[axis] = -wp.sign(inward[axis])
+    return _turned(side, turn[0], turn[1])
 
 
 @wp.func
 def _wall(
-    boxes: wp.array2d[wp.vec3],
-    box: int,
-    hit: wp.vec2,
-    ray: wp.vec3,
-    eye: Eye,
-    light: Light,
-    around: Surroundings,
-    noise: wp.array3d[float],
+    boxes: wp.array2d[wp.vec3], hit: wp.vec3, ray: wp.vec3, eye: Eye, noise: wp.array3d[float]
 ) -> wp.vec3:
-    """Return the colour of the side of a box that a ray has entered by."""
-    depth, axis, turn = hit[0], int(hit[1]), boxes[box, 2]
-    origin = _turned(eye.centre - boxes[box, 0], turn[0], -turn[1])
-    inward = _turned(ray, turn[0], -turn[1])
+    """Return the albedo of a box where a ray has entered it."""
+    box, depth, axis = int(hit[0]), hit[1], int(hit[2])
+    turn = boxes[box, 2]
     size = boxes[box, 5][0]
-    place = (origin + inward * depth) * size
-    side = wp.vec3(0.0, 0.0, 0.0)
-    side[axis] = -wp.sign(inward[axis])
+    seen = eye.centre + ray * depth - boxes[box, 0]
+    place = _turned(seen, turn[0], -turn[1]) * size
     across, upward = place[0], place[2]
     if axis == 0:
         across = place[1]
     if axis == 2:
         upward = place[1]
     share = _pattern(int(turn[2]), across, 0.0, upward, size * depth / eye.focal[0], noise)
-    albedo = wp.lerp(boxes[box, 3], boxes[box, 4], share)
-    colour = _lit(albedo, _turned(side, turn[0], turn[1]), light)
-    return wp.lerp(colour, around.horizon, _haze(depth))
+    return wp.lerp(boxes[box, 3], boxes[box, 4], share)
+
+
+@wp.func
+def _in_shadow(place: wp.vec3, boxes: wp.array2d[wp.vec3], light: Light) -> float:
+    """Return 1 where a box is between a place on the ground and the sun, else 0."""
+    for box in range(boxes.shape[0]):
+        aside = boxes[box, 0] - place
+        reaches = boxes[box, 5][1]
+        if aside[0] * aside[0] + aside[1] * aside[1] > reaches * reaches:
+            continue
+        if _enter(boxes, box, place, light.to_sun)[0] > 0.0:
+            return 1.0
+    return 0.0
+
+
+@wp.func
+def _ray(eye: Eye, x: float, y: float) -> wp.vec3:
+    """Return the direction in the world that a pixel sees, of length 1 along the optical axis."""
+    return wp.transpose(eye.R) * wp.vec3(
+        (x - eye.principal[0]) / eye.focal[0], (y - eye.principal[1]) / eye.focal[1], 1.0
+    )
+
+
+@wp.kernel
+def survey(
+    boxes: wp.array2d[wp.vec3],
+    frames: wp.array2d[float],
+    eye: Eye,
+    around: Surroundings,
+    noise: wp.array3d[float],
+    albedos: wp.array2d[wp.vec3],
+    normals: wp.array2d[wp.vec3],
+    indices: wp.array2d[int],
+    depths: wp.array2d[float],
+) -> None:
+    """Find what each pixel sees of ground, boxes and sky, whatever the light; normal 0 = sky.
+
+    A box is six rows of `boxes`: middle; half sizes; cosine and sine of its turn, and its pattern;
+    two colours; repeats of the pattern per metre, and how far from the middle its shadow reaches.
+    Its frame is what of the image it can be in: left, top, right, bottom.
+    """
+    row, column = wp.tid()
+    x, y = float(column), float(row)
+    ray = _ray(eye, x, y)
+    depth = float(_FAR_M)
+    index = int(_NOTHING)
+    normal = wp.vec3(0.0, 0.0, 0.0)
+    albedo = wp.vec3(0.0, 0.0, 0.0)
+    if around.drawn == 1 and ray[2] < -1.0e-6:
+        depth = wp.min(-eye.centre[2] / ray[2], _FAR_M - 1.0)
+    hit = _nearest_box(boxes, frames, x, y, ray, eye, depth)
+    if hit[0] >= 0.0:
+        depth = hit[1]
+        index = _FIRST_BOX + int(hit[0])
+        normal = _wall_normal(boxes, hit, ray)
+        albedo = _wall(boxes, hit, ray, eye, noise)
+    elif depth < _FAR_M:
+        normal = wp.vec3(0.0, 0.0, 1.0)
+        place = (eye.centre + ray * depth) * around.scale
+        footprint = around.scale * depth / eye.focal[0] / wp.max(-ray[2], 0.05)
+        share = _noise(noise, place[0], place[1], footprint)
+        albedo = wp.lerp(around.first, around.second, share)
+    else:
+        albedo = _sky(ray, around, noise)
+    albedos[row, column] = albedo
+    normals[row, column] = normal
+    indices[row, column] = index
+    depths[row, column] = depth
 
 
 @wp.kernel
@@ -264,52 +319,53 @@ def shade(
     people: People,
     boxes: wp.array2d[wp.vec3],
     frames: wp.array2d[float],
+    first: int,
+    throwers: wp.array2d[wp.vec3],
     eye: Eye,
     light: Light,
     around: Surroundings,
     shadow: wp.array2d[float],
     noise: wp.array3d[float],
+    albedos: wp.array2d[wp.vec3],
+    normals: wp.array2d[wp.vec3],
     image: wp.array2d[wp.vec3],
     indices: wp.array2d[int],
     depths: wp.array2d[float],
 ) -> None:
-    """Colour every pixel by the nearest of people, boxes, ground and sky.
+    """Put people and boxes before what `survey` found, and colour every pixel.
 
-    A box is six rows of `boxes`: middle; half sizes; cosine and sine of its turn, and its pattern;
-    two colours; repeats of the pattern per metre, and how far from the middle its shadow reaches.
-    Its frame is what of the image it can be in: left, top, right, bottom.
+    `first` is the number of the first box here; `throwers` are all boxes; `indices` and `depths`
+    are the survey's and become the picture's.
     """
     row, column = wp.tid()
     x, y = float(column), float(row)
-    ray = wp.transpose(eye.R) * wp.vec3(
-        (x - eye.principal[0]) / eye.focal[0], (y - eye.principal[1]) / eye.focal[1], 1.0
-    )
-    depth = float(_FAR_M)
-    index = int(_NOTHING)
-    colour = wp.vec3(0.0, 0.0, 0.0)
+    ray = _ray(eye, x, y)
+    depth, index = float(depths[row, column]), int(indices[row, column])
+    normal, albedo = wp.vec3(normals[row, column]), wp.vec3(albedos[row, column])
     cell = cells[row, column]
     if cell != _EMPTY:
+        away = float(cell >> wp.uint64(32)) / TICKS_PER_M
+        if away < depth:
+            depth = away
+            index = int(cell & wp.uint64(4294967295)) // people.faces.shape[0]
+    hit = _nearest_box(boxes, frames, x, y, ray, eye, depth)
+    if hit[0] >= 0.0:
+        depth = hit[1]
+        index = _FIRST_BOX + first + int(hit[0])
+        normal = _wall_normal(boxes, hit, ray)
+        albedo = _wall(boxes, hit, ray, eye, noise)
+    colour = albedo
+    if index >= 0 and index < _FIRST_BOX:
         number = int(cell & wp.uint64(4294967295))
-        dressed = _dressed(number, x, y, people, eye.focal[0], light, noise)
-        colour = wp.vec3(dressed[0], dressed[1], dressed[2])
-        depth = dressed[3]
-        index = number // people.faces.shape[0]
-    if around.drawn == 1 and ray[2] < -1.0e-6:
-        reach = -eye.centre[2] / ray[2]
-        if reach < depth:
-            depth = reach
-            index = _NOTHING
-            colour = _ground(reach, ray, shadow[row, column], boxes, eye, light, around, noise)
-    for box in range(boxes.shape[0]):
-        left, top, right, bottom = frames[box, 0], frames[box, 1], frames[box, 2], frames[box, 3]
-        if x >= left and y >= top and x <= right and y <= bottom:
-            hit = _enter(boxes, box, eye.centre, ray)
-            if hit[0] > 0.0 and hit[0] < depth:
-                depth = hit[0]
-                index = _FIRST_BOX + box
-                colour = _wall(boxes, box, hit, ray, eye, light, around, noise)
-    if depth == _FAR_M:
-        colour = _sky(ray, around, noise)
+        colour = _dressed(number, x, y, people, eye.focal[0], light, noise)
+    elif depth < _FAR_M:
+        colour = _lit(albedo, normal, light)
+        if index == _NOTHING:
+            dark = shadow[row, column]
+            if light.hard == 1:
+                dark = wp.max(dark, _in_shadow(eye.centre + ray * depth, throwers, light))
+            colour *= 1.0 - light.shadow * dark
+        colour = wp.lerp(colour, around.horizon, 1.0 - wp.exp(-depth / 150.0))
     image[row, column] = colour
     indices[row, column] = index
     depths[row, column] = depth

@@ -9,7 +9,7 @@ import numpy as np
 from pose3d_ros.data.annotations import DataError
 from pose3d_ros.data.synthetic import motions, scenes
 from pose3d_ros.data.synthetic.bodies import Bodies, BodyModel
-from pose3d_ros.data.synthetic.renderer import Picture, Renderer
+from pose3d_ros.data.synthetic.renderer import Picture, Renderer, Stage
 from pose3d_ros.data.synthetic.views import View, random_view
 from pose3d_ros.data.synthetic.wardrobe import dress
 
@@ -72,12 +72,13 @@ class Studio:
         setting, places = self._find_setting(rng, width, height, pictures)
         postures = [self._repertoire.draw(action, rng) for place in places for _ in place]
         bodies = self._model.make(np.array(postures), rng)
+        stage = self._renderer.survey(setting)
         shots, first = [], 0
         for place in places:
             who = slice(first, first + len(place))
             first += len(place)
             some = Bodies(bodies.vertices[who], bodies.joints[who], bodies.years[who])
-            shots.append(self._take(rng, setting, some, place, action))
+            shots.append(self._take(rng, stage, some, place, action))
         return Reel(setting.view, action, tuple(shots))
 
     def _find_setting(
@@ -97,15 +98,15 @@ class Studio:
                 return setting, places
 
     def _take(
-        self, rng: np.random.Generator, setting: scenes.Setting, bodies: Bodies,
+        self, rng: np.random.Generator, stage: Stage, bodies: Bodies,
         places: np.ndarray, action: str,
     ) -> Shot:  # fmt: skip
         """Return a picture in which somebody can be seen, if there is a way."""
-        outfits = dress(bodies.years, rng)
+        outfits, setting = dress(bodies.years, rng), stage.setting
         for _ in range(_TRIES):
             crowd = scenes.gather(rng, bodies, places, setting.view, action == 'Sitting')
             light = scenes.random_light(rng)
-            picture = self._renderer.render(rng, setting, crowd, outfits, light)
+            picture = self._renderer.render(rng, stage, crowd, outfits, light)
             shot = annotate(setting.view, crowd.joints_m, picture)
             if len(shot.boxes):
                 break
