@@ -73,7 +73,7 @@ class Renderer:
         albedos, normals = (self._zeros(size, wp.vec3) for _ in range(2))
         indices, depths = self._zeros(size, int), self._zeros(size, float)
         stage = Stage(setting, boxes, _eye(view), around, albedos, normals, indices, depths)
-        self._launch(shading.survey, size, self._array(_box_rows(boxes, 0.0), wp.vec3),
+        self._launch(shading.survey, _strips(view), self._array(_box_rows(boxes, 0.0), wp.vec3),
                      self._array(frames, float), stage.eye, around, self._noise, albedos, normals,
                      indices, depths)  # fmt: skip
         return stage
@@ -93,7 +93,7 @@ class Renderer:
         pixels = self._zeros(cells.shape, wp.vec3)
         indices, depths = wp.clone(stage.indices), wp.clone(stage.depths)
         self._launch(
-            shading.shade, cells.shape, cells, people,
+            shading.shade, _strips(setting.view), cells, people,
             self._array(_box_rows(boxes, length), wp.vec3), self._array(frames, float),
             len(stage.boxes), self._array(_box_rows(stage.boxes + boxes, length), wp.vec3),
             eye, sun, stage.around, self._array(shadow, float), self._noise, stage.albedos,
@@ -138,6 +138,10 @@ class Renderer:
 
     def _launch(self, kernel: Any, size: tuple[int, ...], *inputs: Any) -> None:
         wp.launch(kernel, dim=size, inputs=inputs, device=self._device)
+
+
+def _strips(view: View) -> tuple[int, int]:
+    return view.height, -(-view.width // shading.STRIP)
 
 
 def _eye(view: View) -> Any:

@@ -14,12 +14,15 @@ wp.set_module_options({'enable_backward': False})
 NOTHING = -1  # in an index map: ground, sky and backdrop
 FIRST_BOX = 1000  # boxes count from here in an index map, people from 0
 FAR_M = 1e4
+# Pixels for a thread: a CPU copies all arguments for each, which took longer than the pixel.
+STRIP = 16
 
 _FAR_M = wp.constant(FAR_M)
 _FIRST_BOX = wp.constant(FIRST_BOX)
 _NOTHING = wp.constant(NOTHING)
 _EMPTY = wp.constant(wp.uint64(EMPTY))
 _SIDE = wp.constant(SIDE)
+_STRIP = wp.constant(STRIP)
 _LEVELS = wp.constant(LEVELS)
 
 
@@ -284,33 +287,34 @@ def survey(
     two colours; repeats of the pattern per metre, and how far from the middle its shadow reaches.
     Its frame is what of the image it can be in: left, top, right, bottom.
     """
-    row, column = wp.tid()
-    x, y = float(column), float(row)
-    ray = _ray(eye, x, y)
-    depth = float(_FAR_M)
-    index = int(_NOTHING)
-    normal = wp.vec3(0.0, 0.0, 0.0)
-    albedo = wp.vec3(0.0, 0.0, 0.0)
-    if around.drawn == 1 and ray[2] < -1.0e-6:
-        depth = wp.min(-eye.centre[2] / ray[2], _FAR_M - 1.0)
-    hit = _nearest_box(boxes, frames, x, y, ray, eye, depth)
-    if hit[0] >= 0.0:
-        depth = hit[1]
-        index = _FIRST_BOX + int(hit[0])
-        normal = _wall_normal(boxes, hit, ray)
-        albedo = _wall(boxes, hit, ray, eye, noise)
-    elif depth < _FAR_M:
-        normal = wp.vec3(0.0, 0.0, 1.0)
-        place = (eye.centre + ray * depth) * around.scale
-        footprint = around.scale * depth / eye.focal[0] / wp.max(-ray[2], 0.05)
-        share = _noise(noise, place[0], place[1], footprint)
-        albedo = wp.lerp(around.first, around.second, share)
-    else:
-        albedo = _sky(ray, around, noise)
-    albedos[row, column] = albedo
-    normals[row, column] = normal
-    indices[row, column] = index
-    depths[row, column] = depth
+    row, strip = wp.tid()
+    for column in range(strip * _STRIP, wp.min((strip + 1) * _STRIP, eye.width)):
+        x, y = float(column), float(row)
+        ray = _ray(eye, x, y)
+        depth = float(_FAR_M)
+        index = int(_NOTHING)
+        normal = wp.vec3(0.0, 0.0, 0.0)
+        albedo = wp.vec3(0.0, 0.0, 0.0)
+        if around.drawn == 1 and ray[2] < -1.0e-6:
+            depth = wp.min(-eye.centre[2] / ray[2], _FAR_M - 1.0)
+        hit = _nearest_box(boxes, frames, x, y, ray, eye, depth)
+        if hit[0] >= 0.0:
+            depth = hit[1]
+            index = _FIRST_BOX + int(hit[0])
+            normal = _wall_normal(boxes, hit, ray)
+            albedo = _wall(boxes, hit, ray, eye, noise)
+        elif depth < _FAR_M:
+            normal = wp.vec3(0.0, 0.0, 1.0)
+            place = (eye.centre + ray * depth) * around.scale
+            footprint = around.scale * depth / eye.focal[0] / wp.max(-ray[2], 0.05)
+            share = _noise(noise, place[0], place[1], footprint)
+            albedo = wp.lerp(around.first, around.second, share)
+        else:
+            albedo = _sky(ray, around, noise)
+        albedos[row, column] = albedo
+        normals[row, column] = normal
+        indices[row, column] = index
+        depths[row, column] = depth
 
 
 @wp.kernel
@@ -337,35 +341,36 @@ def shade(
     `first` is the number of the first box here; `throwers` are all boxes; `indices` and `depths`
     are the survey's and become the picture's.
     """
-    row, column = wp.tid()
-    x, y = float(column), float(row)
-    ray = _ray(eye, x, y)
-    depth, index = float(depths[row, column]), int(indices[row, column])
-    normal, albedo = wp.vec3(normals[row, column]), wp.vec3(albedos[row, column])
-    cell = cells[row, column]
-    if cell != _EMPTY:
-        away = float(cell >> wp.uint64(32)) / TICKS_PER_M
-        if away < depth:
-            depth = away
-            index = int(cell & wp.uint64(4294967295)) // people.faces.shape[0]
-    hit = _nearest_box(boxes, frames, x, y, ray, eye, depth)
-    if hit[0] >= 0.0:
-        depth = hit[1]
-        index = _FIRST_BOX + first + int(hit[0])
-        normal = _wall_normal(boxes, hit, ray)
-        albedo = _wall(boxes, hit, ray, eye, noise)
-    colour = albedo
-    if index >= 0 and index < _FIRST_BOX:
-        number = int(cell & wp.uint64(4294967295))
-        colour = _dressed(number, x, y, people, eye.focal[0], light, noise)
-    elif depth < _FAR_M:
-        colour = _lit(albedo, normal, light)
-        if index == _NOTHING:
-            dark = shadow[row, column]
-            if light.hard == 1:
-                dark = wp.max(dark, _in_shadow(eye.centre + ray * depth, throwers, light))
-            colour *= 1.0 - light.shadow * dark
-        colour = wp.lerp(colour, around.horizon, 1.0 - wp.exp(-depth / 150.0))
-    image[row, column] = colour
-    indices[row, column] = index
-    depths[row, column] = depth
+    row, strip = wp.tid()
+    for column in range(strip * _STRIP, wp.min((strip + 1) * _STRIP, eye.width)):
+        x, y = float(column), float(row)
+        ray = _ray(eye, x, y)
+        depth, index = float(depths[row, column]), int(indices[row, column])
+        normal, albedo = wp.vec3(normals[row, column]), wp.vec3(albedos[row, column])
+        cell = cells[row, column]
+        if cell != _EMPTY:
+            away = float(cell >> wp.uint64(32)) / TICKS_PER_M
+            if away < depth:
+                depth = away
+                index = int(cell & wp.uint64(4294967295)) // people.faces.shape[0]
+        hit = _nearest_box(boxes, frames, x, y, ray, eye, depth)
+        if hit[0] >= 0.0:
+            depth = hit[1]
+            index = _FIRST_BOX + first + int(hit[0])
+            normal = _wall_normal(boxes, hit, ray)
+            albedo = _wall(boxes, hit, ray, eye, noise)
+        colour = albedo
+        if index >= 0 and index < _FIRST_BOX:
+            number = int(cell & wp.uint64(4294967295))
+            colour = _dressed(number, x, y, people, eye.focal[0], light, noise)
+        elif depth < _FAR_M:
+            colour = _lit(albedo, normal, light)
+            if index == _NOTHING:
+                dark = shadow[row, column]
+                if light.hard == 1:
+                    dark = wp.max(dark, _in_shadow(eye.centre + ray * depth, throwers, light))
+                colour *= 1.0 - light.shadow * dark
+            colour = wp.lerp(colour, around.horizon, 1.0 - wp.exp(-depth / 150.0))
+        image[row, column] = colour
+        indices[row, column] = index
+        depths[row, column] = depth
