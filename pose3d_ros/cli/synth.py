@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--backdrops', type=Path, metavar='DIR', help='pictures to put behind the people of half '
         'of the cameras (default: ground, houses and sky)')  # fmt: skip
     add('--processes', type=int, default=os.cpu_count() or 1, metavar='N', help='at work at once, '
-        'about 1 GB of memory each (default: %(default)s, one per core)')  # fmt: skip
+        'about 1.2 GB of memory each (default: %(default)s, one per core)')  # fmt: skip
     add('--device', choices=('cpu', 'cuda'), default='cpu', help='where pictures are rendered '
         '(default: %(default)s)')  # fmt: skip
 

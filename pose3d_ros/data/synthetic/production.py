@@ -166,7 +166,7 @@ def _work(
     except BrokenProcessPool as error:
         raise DataError(
             'a process that makes pictures ended (above may be why, else it was killed); is there '
-            f'memory enough for {processes} of them, 1 GB each? Run the command again to go on'
+            f'memory enough for {processes} of them, 1.2 GB each? Run the command again to go on'
         ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
