@@ -13,7 +13,7 @@ from pose3d_ros.models import onnx_files
 from pose3d_ros.models.blazepose import SCALE_STDDEV, BlazePose, BlazePoseNet
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.exported_detr import ExportedDetr
+from pose3d_ros.models.exported_detector import ExportedDetector
 from pose3d_ros.models.keypoint_rootnet import KeypointRootNet
 from pose3d_ros.models.rtmpose import RTMPose
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable, WeightFileError
@@ -24,13 +24,9 @@ from pose3d_ros.skeletons import Skeleton
 
 #: How the names of exported networks end.
 ONNX = '.onnx'
-#: What DETR needs where it is not exported.
+#: What the detectors need where they are not exported.
+MASK_RCNN_EXTRA = ('torch', 'torchvision')
 DETR_EXTRA = ('torch', 'torchvision', 'transformers')
-
-NO_ONNX_MASK_RCNN = (
-    'mask_rcnn runs in PyTorch only: how many boxes its parts pass on depends on the image, which '
-    "PyTorch's exporter does not take; of the detectors, detr can be exported"
-)
 
 
 class Runs(Protocol):
@@ -149,16 +145,16 @@ def _yolox(
 def _mask_rcnn(
     directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
 ) -> Detector:
-    if own.path is not None and own.path.suffix == ONNX:
-        raise weights.WeightsError(f'{own.path}: {NO_ONNX_MASK_RCNN}')
-    need_extra('detector mask_rcnn', 'torch', 'torchvision')
-    from pose3d_ros.models import mask_rcnn
-
     try:
+        if own.path is not None and own.path.suffix == ONNX:
+            return ExportedDetector(own.path, 'mask_rcnn', options)
+        need_extra('detector mask_rcnn (unlike the .onnx file made of it)', *MASK_RCNN_EXTRA)
+        from pose3d_ros.models import mask_rcnn
+
         network = mask_rcnn.load_mask_rcnn(_detector_path('mask_rcnn', directory, own))
+        return mask_rcnn.MaskRCNN(network, options)
     except WeightFileError as error:
         raise weights.WeightsError(str(error)) from error
-    return mask_rcnn.MaskRCNN(network, options)
 
 
 def _detr(
@@ -166,7 +162,7 @@ def _detr(
 ) -> Detector:
     try:
         if own.path is not None and own.path.suffix == ONNX:
-            return ExportedDetr(own.path, options)
+            return ExportedDetector(own.path, 'detr', options)
         need_extra('detector detr (unlike the .onnx file made of it)', *DETR_EXTRA)
         from pose3d_ros.models import detr
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from paper import needed_torch
 
 #: The number of COCO's classes in DETR's files, and of those that have a name in other networks.
@@ -149,3 +150,81 @@ def save(folder: Path, family: str = 'detr', network: Any = None) -> Path:
     (network or network_of(family)).save_pretrained(folder)
     processor_of(family).save_pretrained(folder)
     return folder
+
+
+def mask_rcnn() -> Any:
+    """Return torchvision's detector on a small backbone, with random weights.
+
+    Without masks, as they are not computed. Of few levels: PyTorch's exporter takes its time.
+    """
+    torch = needed_torch()
+    from torchvision.models.detection import FasterRCNN
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+    from torchvision.ops import MultiScaleRoIAlign
+
+    torch.manual_seed(5)
+    backbone = resnet_fpn_backbone(
+        backbone_name='resnet18',
+        weights=None,
+        norm_layer=torch.nn.BatchNorm2d,
+        trainable_layers=5,
+        returned_layers=[1, 2],
+    )
+    return FasterRCNN(
+        backbone,
+        rpn_anchor_generator=AnchorGenerator(((32,), (64,), (128,)), ((0.5, 1.0, 2.0),) * 3),
+        box_roi_pool=MultiScaleRoIAlign(['0', '1'], 7, 2),
+        box_head=TwoMLPHead(backbone.out_channels * 7**2, 64),
+        box_predictor=FastRCNNPredictor(64, 3),
+    )
+
+
+def assert_same(found: Any, wanted: Any, box_px: float, score: float, missing: float = 0.0) -> None:
+    """Compare people in any order: equal scores may come in any.
+
+    :param missing: share of them who may have no equal.
+    """
+    assert abs(len(found) - len(wanted)) <= missing * len(wanted) and len(wanted) > 3
+    off_px = np.abs(found.boxes[:, None] - wanted.boxes).max(axis=2)
+    off = np.abs(found.scores[:, None] - wanted.scores)
+    there = ((off_px < box_px) & (off < score)).any(axis=0)
+    assert (~there).mean() <= missing
+
+
+def torch_image(image: Any) -> Any:
+    """Return an image (h, w, 3) uint8 BGR as torchvision takes it."""
+    torch = needed_torch()
+    return torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1).float() / 255
+
+
+def calibrated(network: Any, image: Any) -> Any:
+    """Return a network of torchvision, its random weights scaled to see people of all kinds.
+
+    :param image: (h, w, 3) uint8 BGR, on which that is tried.
+    """
+    torch = needed_torch()
+    network.eval()
+    with torch.no_grad():
+        randomise_norms(network)
+        network.transform.min_size = (192,)
+        images, _ = network.transform([torch_image(image)])
+        features = network.backbone(images.tensors)
+        for level, block in enumerate(network.backbone.fpn.layer_blocks):
+            block[0].weight.div_(features[str(level)].std())
+        features = network.backbone(images.tensors)
+        head = network.rpn.head
+        objectness, deltas = head(list(features.values()))
+        head.cls_logits.weight.div_(objectness[0].std())
+        head.bbox_pred.weight.mul_(0.3 / deltas[0].std())
+        heads = network.roi_heads
+        proposals, _ = network.rpn(images, features)
+        crops = heads.box_head(heads.box_roi_pool(features, proposals, images.image_sizes))
+        logits, deltas = heads.box_predictor(crops)
+        heads.box_predictor.cls_score.weight.mul_(2 / logits.std(0).mean())
+        heads.box_predictor.bbox_pred.weight.mul_(1 / deltas.std(0).mean())
+        logits, _ = heads.box_predictor(crops)
+        heads.box_predictor.cls_score.bias.sub_(logits.mean(0))
+        network.transform.min_size = (800,)
+    return network

@@ -27,13 +27,16 @@ from pose3d_ros.cli import main  # noqa: E402
 from pose3d_ros.models import onnx_files  # noqa: E402
 from pose3d_ros.models.detection import DetectorOptions, OptionsError  # noqa: E402
 from pose3d_ros.models.detr import Detr, load_detr  # noqa: E402
-from pose3d_ros.models.exported_detr import ExportedDetr, scale, scaled_size  # noqa: E402
+from pose3d_ros.models.exported_detector import (  # noqa: E402
+    ExportedDetector,
+    scale,
+    scaled_size,
+)
 from pose3d_ros.models.onnx_files import OnnxFileError  # noqa: E402
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
 from pose3d_ros.msg import PersonArray  # noqa: E402
 from pose3d_ros.nodes.detector import DetectorNode  # noqa: E402
 from pose3d_ros.nodes.messages import image_to_message  # noqa: E402
-from pose3d_ros.people import Persons  # noqa: E402
 from pose3d_ros.stages import DETECTORS, OwnWeights  # noqa: E402
 from pose3d_ros.weights import WeightsError  # noqa: E402
 
@@ -42,6 +45,8 @@ EVERYBODY = DetectorOptions(score_threshold=0.01, max_people=1000)
 IMAGE = np.ascontiguousarray(people_image()[600:1500:2, 100:900:2])
 #: Side of the square of the network of one size, pixels: asked for as 100, to the next 32.
 SIDE = 96
+#: That images are scaled to by the other.
+SIZE = {'shortest_edge': 128, 'longest_edge': 213}
 #: Family -> what makes its network smaller: PyTorch's exporter takes its time for every layer.
 SMALLER: dict[str, dict[str, Any]] = {
     'detr': {
@@ -94,53 +99,41 @@ def files(tmp_path_factory: Any) -> Any:
     return made
 
 
-def assert_same(found: Persons, wanted: Persons, box_px: float, score: float) -> None:
-    """Compare people in any order: equal scores may come in any."""
-    assert len(found) == len(wanted) > 3
-    for box, certain in zip(wanted.boxes, wanted.scores, strict=True):
-        off_px = np.abs(found.boxes - box).max(axis=1)
-        off = np.abs(found.scores - certain)
-        assert ((off_px < box_px) & (off < score)).any()
-
-
 @pytest.mark.parametrize('family', WORDS)
 def test_people_are_those_of_pytorch(files: dict[str, tuple[Path, Path, str]], family: str) -> None:
     """Images that need no scaling, of which all is the network's."""
     folder, out, _ = files[family]
-    exported, detr = ExportedDetr(out, F32), Detr(load_detr(folder), F32)
-    size = {'shortest_edge': 128, 'longest_edge': 213}
+    exported, detr = ExportedDetector(out, 'detr', F32), Detr(load_detr(folder), F32)
     options = EVERYBODY if family == 'detr' else DetectorOptions(SIDE, 0.01, 1000)
     box_px, score = (1.0, 0.01) if family == 'd_fine' else (0.02, 1e-4)
     for image in (IMAGE, IMAGE.swapaxes(0, 1)):
-        shape = scaled_size(size, *image.shape[:2]) if family == 'detr' else (SIDE, SIDE)
-        scaled = scale(image, *shape)
-        assert_same(exported(scaled, options), detr(scaled, options), box_px, score)
+        scaled = scale(image, SIZE if family == 'detr' else {'height': SIDE, 'width': SIDE})
+        detectors.assert_same(exported(scaled, options), detr(scaled, options), box_px, score)
 
 
 def test_scaled_images_are_transformers(files: dict[str, tuple[Path, Path, str]]) -> None:
     """In size exactly, in their values to the last step."""
     processor = load_detr(files['detr'][0]).processor
     for height, width in ((450, 400), (301, 997), (100, 77), (128, 170), (640, 480), (333, 200)):
-        image = scale(IMAGE, height, width)
+        image = scale(IMAGE, {'height': height, 'width': width})
         given = {'images': image.copy(), 'return_tensors': 'np', 'do_normalize': False}
         wanted = processor(**given)['pixel_values']
-        shape = scaled_size({'shortest_edge': 128, 'longest_edge': 213}, height, width)
-        assert shape == wanted.shape[2:]
-        off = np.abs(scale(image, *shape) - 255 * wanted[0].transpose(1, 2, 0))
+        assert scaled_size(SIZE, height, width) == wanted.shape[2:]
+        off = np.abs(scale(image, SIZE) - 255 * wanted[0].transpose(1, 2, 0))
         assert off.max() < 1.01 and off.mean() < 0.1
 
 
 def test_another_size_where_the_network_takes_any(
     files: dict[str, tuple[Path, Path, str]],
 ) -> None:
-    image, options = scale(IMAGE, 96, 80), DetectorOptions(96, 0.01, 1000)
+    image, options = scale(IMAGE, {'height': 96, 'width': 80}), DetectorOptions(96, 0.01, 1000)
     exported, detr = (make(files) for make in (_exported, _in_pytorch))
     # the image is of 96 x 80 already
-    assert_same(exported(image, options), detr(image, options), 0.02, 1e-4)
+    detectors.assert_same(exported(image, options), detr(image, options), 0.02, 1e-4)
 
 
-def _exported(files: dict[str, tuple[Path, Path, str]]) -> ExportedDetr:
-    return ExportedDetr(files['detr'][1], F32)
+def _exported(files: dict[str, tuple[Path, Path, str]]) -> ExportedDetector:
+    return ExportedDetector(files['detr'][1], 'detr', F32)
 
 
 def _in_pytorch(files: dict[str, tuple[Path, Path, str]]) -> Detr:
@@ -148,7 +141,7 @@ def _in_pytorch(files: dict[str, tuple[Path, Path, str]]) -> Detr:
 
 
 def test_another_size_where_it_takes_one(files: dict[str, tuple[Path, Path, str]]) -> None:
-    exported = ExportedDetr(files['d_fine'][1], F32)
+    exported = ExportedDetector(files['d_fine'][1], 'detr', F32)
     exported(IMAGE, DetectorOptions(input_long_side=SIDE))
     for refuses in (exported.check, lambda options: exported(IMAGE, options)):
         with pytest.raises(OptionsError, match=r'takes 96 x 96 pixels: .* not 640'):
@@ -198,7 +191,7 @@ def test_half_precision_is_that_of_the_weights(
     for family, kind in (('detr', 'FLOAT'), ('d_fine', 'FLOAT16')):
         out = files[family][1]
         tensors = onnx.load(out).graph.initializer
-        weights = [t for t in tensors if len(t.dims) > 1 and np.prod(t.dims) > 1024]
+        weights = [t for t in tensors if len(t.dims) == 4 and np.prod(t.dims) > 1024]
         assert {t.data_type for t in weights} == {onnx.TensorProto.DataType.Value(kind)}
         assert onnx_files.read(out).metadata['precision'] == {'FLOAT': 'f32'}.get(kind, 'f16')
 
@@ -240,11 +233,11 @@ def test_the_node_runs_it(graph: Any, files: dict[str, tuple[Path, Path, str]]) 
 def test_other_files_are_refused(
     files: dict[str, tuple[Path, Path, str]], paper_files: PaperFiles, tmp_path: Path
 ) -> None:
-    with pytest.raises(WeightsError, match='holds RootNet; an exported DETR is expected'):
+    with pytest.raises(WeightsError, match='holds RootNet; an exported detector is expected'):
         DETECTORS['detr'](None, F32, OwnWeights(paper_files.exported['rootnet']))
-    with pytest.raises(OnnxFileError, match='holds DETR; an exported RootNet is expected'):
+    with pytest.raises(OnnxFileError, match='holds detector; an exported RootNet is expected'):
         onnx_files.load_rootnet(files['detr'][1], F32)
-    with pytest.raises(WeightsError, match='mask_rcnn runs in PyTorch only'):
+    with pytest.raises(WeightsError, match='holds DETR; an exported Mask R-CNN is expected'):
         DETECTORS['mask_rcnn'](None, F32, OwnWeights(files['detr'][1]))
 
 
@@ -269,16 +262,16 @@ def test_metadata_that_do_not_fit_are_refused(
     onnx.helper.set_model_props(model, {k: v for k, v in kept.items() if v is not None})
     onnx.save(model, tmp_path / 'x.onnx')
     with pytest.raises(OnnxFileError, match=message):
-        ExportedDetr(tmp_path / 'x.onnx', F32)
+        ExportedDetector(tmp_path / 'x.onnx', 'detr', F32)
 
 
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
-        (['mask_rcnn'], 'mask_rcnn runs in PyTorch only'),
+        (['mask_rcnn', '--epoch', '3'], '--epoch is of snapshots'),
         (['detr', '--epoch', '3'], '--epoch is of snapshots'),
         (['detr', '--input-long-side', '-1'], 'is below 0'),
-        (['rootnet', '--input-long-side', '640'], '--input-long-side is for detr'),
+        (['rootnet', '--input-long-side', '640'], '--input-long-side is for the detectors'),
         (['detr'], 'cannot be loaded'),
     ],
 )

@@ -35,36 +35,8 @@ MAKERS = {'v1': maskrcnn_resnet50_fpn, 'v2': maskrcnn_resnet50_fpn_v2}
 def seeded(version: str) -> Any:
     """Return torchvision's network with random weights that see people of all kinds."""
     torch.manual_seed(5)
-    make = MAKERS[version]
-    network = make(weights=None, weights_backbone=None, num_classes=3)
-    network.eval()
-    with torch.no_grad():
-        detectors.randomise_norms(network)
-        network.transform.min_size = (192,)
-        images, _ = network.transform([torch_image(IMAGE)])
-        features = network.backbone(images.tensors)
-        for level, block in enumerate(network.backbone.fpn.layer_blocks):
-            block[0].weight.div_(features[str(level)].std())
-        features = network.backbone(images.tensors)
-        head = network.rpn.head
-        objectness, deltas = head(list(features.values()))
-        head.cls_logits.weight.div_(objectness[0].std())
-        head.bbox_pred.weight.mul_(0.3 / deltas[0].std())
-        heads = network.roi_heads
-        proposals, _ = network.rpn(images, features)
-        crops = heads.box_head(heads.box_roi_pool(features, proposals, images.image_sizes))
-        logits, deltas = heads.box_predictor(crops)
-        heads.box_predictor.cls_score.weight.mul_(2 / logits.std(0).mean())
-        heads.box_predictor.bbox_pred.weight.mul_(1 / deltas.std(0).mean())
-        logits, _ = heads.box_predictor(crops)
-        heads.box_predictor.cls_score.bias.sub_(logits.mean(0))
-        network.transform.min_size = (800,)
-    return network
-
-
-def torch_image(image: np.ndarray) -> Any:
-    """Return an image as torchvision takes it."""
-    return torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1).float() / 255
+    network = MAKERS[version](weights=None, weights_backbone=None, num_classes=3)
+    return detectors.calibrated(network, IMAGE)
 
 
 @pytest.fixture(scope='module', params=list(MAKERS))
@@ -93,7 +65,7 @@ def upstream(network: Any, image: np.ndarray, options: DetectorOptions) -> Any:
     network.roi_heads.detections_per_img = 1000
     network.roi_heads.mask_roi_pool = None  # after the boxes, which do not depend on it
     with torch.no_grad():
-        (found,) = network([torch_image(image)])
+        (found,) = network([detectors.torch_image(image)])
     people = found['labels'] == 1
     boxes = box_convert(found['boxes'][people], 'xyxy', 'xywh').numpy()
     return select_people(boxes.astype(float), found['scores'][people].numpy(), image.shape, options)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pose3d_ros.models.runtime import RuntimeUnavailable, WeightFileError
-from pose3d_ros.stages import DETR_EXTRA, NO_ONNX_MASK_RCNN, ONNX, need_extra
+from pose3d_ros.stages import DETR_EXTRA, MASK_RCNN_EXTRA, ONNX, need_extra
 
 if TYPE_CHECKING:  # with PyTorch, which is an extra
     from pose3d_ros.models.export import Exportable
@@ -15,19 +15,19 @@ if TYPE_CHECKING:  # with PyTorch, which is an extra
 NETWORKS = {
     'rootnet': 'RootNet of 3DMPPE: a snapshot_EPOCH.pth.tar, or a folder of them',
     'posenet': 'PoseNet of 3DMPPE: a snapshot_EPOCH.pth.tar, or a folder of them',
+    'mask_rcnn': 'Mask R-CNN: a checkpoint of torchvision',
     'detr': "DETR, RT-DETR, D-FINE: a folder of transformers, or DETR's original file",
 }
 PRECISIONS = ('f32', 'f16')
-MASK_RCNN = 'mask_rcnn'
+_DETECTORS = {'mask_rcnn': MASK_RCNN_EXTRA, 'detr': DETR_EXTRA}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `pose3d export`."""
     add = parser.add_argument
-    # mask_rcnn: to say why not
     add(
         'network',
-        choices=(*NETWORKS, MASK_RCNN),
+        choices=tuple(NETWORKS),
         metavar='|'.join(NETWORKS),
         help='; '.join(f'{k}: {v}' for k, v in NETWORKS.items()),
     )
@@ -38,15 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar='PIXELS',
-        help='of detr: longer side of the input; of a network that takes images of one shape, side '
-        'of the square, to the nearest multiple of 32 (default: 0, as published)',
+        help='of a detector: longer side of the input; of a network that takes images of one '
+        'shape, side of the square, to the nearest multiple of 32 (default: 0, as published)',
     )
     add('--out', type=Path, required=True, metavar='FILE.onnx', help='the file to write')
     add(
         '--precision',
         choices=PRECISIONS,
         default='f32',
-        help='of the weights and, but for detr, most sums; f16 is half as large (default: '
+        help='of the weights and, but for the detectors, most sums; f16 is half as large (default: '
         '%(default)s)',
     )
     add('--overwrite', action='store_true', help='replace FILE.onnx')
@@ -68,8 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.network == MASK_RCNN:
-        raise WeightFileError(NO_ONNX_MASK_RCNN)
     out: Path = arguments.out
     if out.suffix != ONNX:
         raise WeightFileError(f'--out {out}: the name has to end in {ONNX}')
@@ -97,17 +95,27 @@ def _run(arguments: argparse.Namespace) -> int:
 def _network(arguments: argparse.Namespace) -> 'Exportable':
     """Return the network to write; what is given for another one is refused."""
     weights: Path = arguments.weights.expanduser()
-    if arguments.network == 'detr':
+    if arguments.network in _DETECTORS:
         if arguments.epoch is not None:
             raise WeightFileError('--epoch is of snapshots: for rootnet and posenet')
         if arguments.input_long_side < 0:
             raise WeightFileError(f'--input-long-side {arguments.input_long_side} is below 0')
-        need_extra('pose3d export detr', *DETR_EXTRA)
-        from pose3d_ros.models import export_detr
-
-        return export_detr.detr(weights, arguments.input_long_side)
+        need_extra(f'pose3d export {arguments.network}', *_DETECTORS[arguments.network])
+        return _detector(arguments.network, weights, arguments.input_long_side)
     if arguments.input_long_side:
-        raise WeightFileError('--input-long-side is for detr: the others take crops of one size')
+        raise WeightFileError(
+            '--input-long-side is for the detectors: the others take crops of one size'
+        )
     from pose3d_ros.models import export
 
     return export.NETWORKS[arguments.network](weights, arguments.epoch)
+
+
+def _detector(name: str, weights: Path, long_side: int) -> 'Exportable':
+    if name == 'mask_rcnn':
+        from pose3d_ros.models import export_mask_rcnn
+
+        return export_mask_rcnn.mask_rcnn(weights, long_side)
+    from pose3d_ros.models import export_detr
+
+    return export_detr.detr(weights, long_side)

@@ -80,8 +80,8 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar='PATH',
         help='for mask_rcnn: a checkpoint of torchvision; for detr: a folder of transformers, or '
-        "DETR's original checkpoint, or the .onnx file of `pose3d export` (default: what `pose3d "
-        'fetch` brought)',
+        "DETR's original checkpoint; of either the .onnx file of `pose3d export` (default: what "
+        '`pose3d fetch` brought)',
     )
     for stage in ('rootnet', 'posenet'):
         add(

@@ -97,6 +97,7 @@ def fold_into_convolutions(network: nn.Module) -> None:
     """Multiply the batch norms of a network of transformers into its convolutions, in place."""
     fold_norms(network, 'convolution', 'normalization')
     fold_norms(network, 'conv', 'norm')
+    fold_norms(network, '0', '1')  # nn.Sequential
 
 
 def input_size(published: Any, long_side: int) -> dict[str, int]:

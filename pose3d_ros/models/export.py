@@ -5,7 +5,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +71,12 @@ class Exportable:
     compare: Callable[[Path, str], list[Difference]]
     #: Axes of every input that may be of any size.
     open_axes: tuple[int, ...] = (0,)
-    #: Converts the module to a precision below f32; None = weights are stored in f16 alone.
+    #: Converts the module to a precision below f32; None = its large weights are rounded to it.
     lower: Callable[[nn.Module, torch.dtype], None] | None = None
     #: Makes what the module needs around it to be exported.
     surroundings: Callable[[], AbstractContextManager[Any]] = nullcontext
+    #: Operator of PyTorch -> what writes it in ONNX, for those that the exporter does not know.
+    translations: Mapping[Any, Callable[..., Any]] = field(default_factory=dict)
 
 
 class ExportedPoseNet(nn.Module):
@@ -174,8 +176,8 @@ def write(network: Exportable, out: Path, precision: str) -> list[Difference]:
 def _converted(network: Exportable, precision: str) -> onnx.ModelProto:
     """Return the graph, with metadata and without paths of this machine."""
     module = network.module.eval()
-    if precision != 'f32' and network.lower is not None:
-        network.lower(module, PRECISIONS[precision])
+    if precision != 'f32':
+        (network.lower or round_weights)(module, PRECISIONS[precision])
     open_axes = dict.fromkeys(network.open_axes, torch.export.Dim.DYNAMIC)
     with warnings.catch_warnings(), network.surroundings():
         warnings.simplefilter('ignore')  # of the exporter's own workings
@@ -185,6 +187,7 @@ def _converted(network: Exportable, precision: str) -> onnx.ModelProto:
             input_names=list(network.inputs),
             output_names=list(network.outputs),
             dynamic_shapes=tuple(open_axes for _ in network.inputs),
+            custom_translation_table=dict(network.translations),
             dynamo=True,
             verbose=False,
         )
@@ -210,14 +213,22 @@ def _of_crops(
     return Exportable(module, crops, (output,), metadata, compare, lower=lower_precision)
 
 
+def round_weights(module: nn.Module, to: torch.dtype) -> None:
+    """Round the large weights to the values of a precision, in place, but for what is beyond it."""
+    for weights in module.parameters():
+        rounded = weights.detach().to(to).to(weights.dtype)
+        if weights.dim() > 1 and weights.numel() > _SMALL and rounded.isfinite().all():
+            weights.detach().copy_(rounded)
+
+
 def _store_in_f16(graph: onnx.GraphProto) -> None:
-    """Store the large weights of a graph in f16; what is computed with them stays in f32."""
+    """Store the weights that were rounded in f16; what is computed with them stays in f32."""
     for tensor in graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
-        large = values.ndim > 1 and values.size > _SMALL and values.dtype == np.float32
-        if large and np.abs(values).max() < np.finfo(np.float16).max:
-            name = tensor.name
-            half = values.astype(np.float16)
+        if values.ndim < 2 or values.size <= _SMALL or values.dtype != np.float32:
+            continue
+        name, half = tensor.name, values.astype(np.float16)
+        if (half == values).all():
             tensor.CopyFrom(onnx.numpy_helper.from_array(half, f'{name}_f16'))
             cast = onnx.helper.make_node('Cast', [tensor.name], [name], to=onnx.TensorProto.FLOAT)
             graph.node.insert(0, cast)

@@ -4,7 +4,6 @@ What stays outside is the scaling of the image; the graph takes it as transforme
 would leave it, and a file says in its metadata how.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,17 +18,12 @@ from torch import nn
 from transformers.image_transforms import center_to_corners_format
 
 from pose3d_ros.models.detr import Loaded, fold_into_convolutions, input_size, load_detr
-from pose3d_ros.models.export import EXACT, Difference, Exportable, ExportError, made_of
-from pose3d_ros.models.exported_detr import ASPECT, FIXED, ExportedDetr, scale, scaled_size
-from pose3d_ros.models.onnx_files import BOXES, INPUT, SCORES
+from pose3d_ros.models.export import Exportable, ExportError
+from pose3d_ros.models.export_detector import Original, exportable
+from pose3d_ros.models.exported_detector import ASPECT, FIXED
 
 SOFTMAX, SIGMOID = 'softmax', 'sigmoid'
 _WEIGHTS = ('model.safetensors', 'pytorch_model.bin')
-#: What the sizes and colours are tried on: people who stand, in a wide and in a high image.
-_TEST_SHAPES = ((480, 640), (640, 400))
-#: People that are compared, the most certain: of the least certain it hangs on a last digit which
-#: of the places where a person could be a network looks at.
-_COMPARED = 10
 
 
 class PeopleOfDetr(nn.Module):
@@ -67,48 +61,23 @@ def detr(path: Path, long_side: int = 0) -> Exportable:
     """
     loaded = load_detr(path)
     size = _size(loaded, long_side)
-    module = PeopleOfDetr(loaded.network, loaded.person, _activation(loaded))
-    fold_into_convolutions(loaded.network)
     mean, std = colours(loaded.processor)
-    scaling = _scaling_difference(loaded, size, mean, std)
-    images = [_test_image(size, *shape) for shape in _TEST_SHAPES]
-    wanted = [_in_pytorch(loaded, size, image) for image in images]
-
-    def compare(written: Path, precision: str) -> list[Difference]:
-        detector = ExportedDetr(written, EXACT)
-        pairs = [
-            _differences(*ours, *detector.network(image[None]))
-            for ours, image in zip(wanted, images, strict=True)
-        ]
-        score, box = np.max(pairs, axis=0).tolist()
-        allowed = {'f32': 1e-3, 'f16': 3e-2}[precision]
-        return [
-            Difference('score', score, allowed),
-            Difference("box in parts of the image's size", box, allowed),
-            scaling,
-        ]
-
-    is_fixed = tuple(sorted(size)) == FIXED
-    metadata = {
-        'network': type(loaded.network).__name__,
-        'input': f'{INPUT} (1, 3, height, width): RGB, (value of 0..255 - mean) / std',
-        'size': json.dumps(size),
-        'mean': json.dumps(mean),
-        'std': json.dumps(std),
-        'output': f'{SCORES} (1, queries) of being a person; {BOXES} (1, queries, 4): left, top, '
-        "right, bottom in parts of the image's width and height",
-        'score': f'{module.activation} of class {loaded.person}, person',
-        **made_of(_weights_file(path)),
-    }
-    return Exportable(
-        module.eval(),
-        {INPUT: torch.zeros(1, 3, *images[0].shape[:2])},
-        (SCORES, BOXES),
-        metadata,
-        compare,
-        open_axes=() if is_fixed else (2, 3),
-        surroundings=_without_checks,
+    activation = _activation(loaded)
+    original = Original(
+        kind='detr',
+        file=_weights_file(path),
+        network=type(loaded.network).__name__,
+        score=f'{activation} of class {loaded.person}, person',
+        size=size,
+        mean=mean,
+        std=std,
+        missing=0,
+        scaled=lambda image: _processed(loaded, size, image) * std + mean,
+        people=lambda image: _in_pytorch(loaded, size, image),
     )
+    fold_into_convolutions(loaded.network)
+    module = PeopleOfDetr(loaded.network, loaded.person, activation)
+    return exportable(original, module, surroundings=_without_checks)
 
 
 @contextmanager
@@ -171,68 +140,25 @@ def _weights_file(path: Path) -> Path:
     return next(file for file in files if file.is_file())
 
 
-def _test_image(size: Mapping[str, int], height: int, width: int) -> np.ndarray:
-    """Return an image (h, w, 3) uint8 with contrast at two scales, of a size that it keeps."""
-    rng = np.random.default_rng(0)
-    coarse, fine = (
-        rng.integers(0, 128, (height // n, width // n, 3), dtype=np.uint8) for n in (40, 1)
-    )
-    image = coarse.repeat(40, axis=0).repeat(40, axis=1) + fine
-    return scale(image, *scaled_size(size, height, width))
-
-
 def _in_pytorch(
     loaded: Loaded, size: Mapping[str, int], image: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return scores (n,) and boxes (n, 4) of the people, by transformers alone."""
     with torch.inference_mode():
-        outputs = loaded.network(**_processed(loaded, size, image))
+        outputs = loaded.network(**_inputs(loaded, size, image))
         (found,) = loaded.processor.post_process_object_detection(outputs, 0.0)
     people = found['labels'] == loaded.person
     return found['scores'][people].numpy(), found['boxes'][people].numpy()
 
 
-def _processed(loaded: Loaded, size: Mapping[str, int], image: np.ndarray) -> Any:
+def _processed(loaded: Loaded, size: Mapping[str, int], image: np.ndarray) -> np.ndarray:
+    """Return what the processor makes of an image, (h, w, 3)."""
+    values = _inputs(loaded, size, image)['pixel_values'][0]
+    return np.asarray(values.permute(1, 2, 0).numpy())
+
+
+def _inputs(loaded: Loaded, size: Mapping[str, int], image: np.ndarray) -> Any:
     rgb = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1)
     return loaded.processor(
         images=rgb, input_data_format='channels_first', size=dict(size), return_tensors='pt'
     )
-
-
-def _differences(
-    scores: np.ndarray, boxes: np.ndarray, found_scores: np.ndarray, found_boxes: np.ndarray
-) -> tuple[float, float]:
-    """Return how far the most certain people are from those in a file's output nearest to them.
-
-    Their order is not compared: equal ones may come in any.
-    """
-    best = np.argsort(-scores, kind='stable')[:_COMPARED]
-    if not len(best):
-        raise ExportError('PyTorch finds nobody at all in the test image: nothing to compare')
-    score = np.abs(scores[best, None] - found_scores[0])
-    box = np.abs(boxes[best, None] - found_boxes[0]).max(axis=2)
-    nearest = (score + box).argmin(axis=1)
-    rows = np.arange(len(best))
-    return float(score[rows, nearest].max()), float(box[rows, nearest].max())
-
-
-def _scaling_difference(
-    loaded: Loaded, size: Mapping[str, int], mean: list[float], std: list[float]
-) -> Difference:
-    """Return how far scaled images are from the processor's, of all their values at the most.
-
-    :raises ExportError: they are of another size.
-    """
-    off = []
-    for height, width in _TEST_SHAPES:
-        image = _test_image(dict(zip(FIXED, (height, width), strict=True)), height, width)
-        wanted = _processed(loaded, size, image)['pixel_values'][0].permute(1, 2, 0).numpy()
-        ours = scale(image, *scaled_size(size, height, width))[..., ::-1]
-        if ours.shape != wanted.shape:
-            raise ExportError(
-                f'{type(loaded.processor).__name__} makes {wanted.shape[1]} x {wanted.shape[0]} '
-                f'pixels of {width} x {height}, an exported file would {ours.shape[1]} x '
-                f'{ours.shape[0]}: this network can only run in PyTorch'
-            )
-        off.append(np.abs(ours - (wanted * std + mean)).max())
-    return Difference('scaled image, values of 0..255', float(max(off)), 1.01)

@@ -26,7 +26,7 @@ INPUT = 'image'
 ROOT = 'root'
 #: PoseNet's output: (batch, joints, 3) x, y, z in cells of the volume.
 JOINTS = 'joints'
-#: DETR's outputs: (1, queries) of being a person, and (1, queries, 4) boxes as left, top, right and
+#: A detector's outputs: (1, n) of being a person, and (1, n, 4) boxes as left, top, right and
 #: bottom in parts of the image's width and height.
 SCORES, BOXES = 'scores', 'boxes'
 
@@ -37,7 +37,7 @@ _Axes = tuple[str | int, ...]
 _NETWORKS: dict[str, tuple[str, _Axes]] = {
     ROOT: ('RootNet', ('any', 3, SIZE, SIZE)),
     JOINTS: ('PoseNet', ('any', 3, SIZE, SIZE)),
-    SCORES: ('DETR', (1, 3, '-', '-')),
+    SCORES: ('detector', (1, 3, '-', '-')),
 }
 
 

@@ -29,7 +29,7 @@ PARAMETERS = (
         'weights',
         '',
         "mask_rcnn: a checkpoint of torchvision; detr: a folder of transformers, DETR's original "
-        "checkpoint, or the .onnx file of `pose3d export`; '' = what `pose3d fetch` brought",
+        "checkpoint; of either the .onnx file of `pose3d export`; '' = what `pose3d fetch` brought",
     ),
     Param(
         'input_long_side',

@@ -1,8 +1,9 @@
-"""DETR and its successors as `pose3d export detr` writes them, in OpenVINO, without PyTorch.
+"""Detectors as `pose3d export` writes them, in OpenVINO, without PyTorch: DETR and its successors,
+and Mask R-CNN.
 
 The file holds the network, how scores are made of its numbers and which class is a person; its
-metadata say how it wants its images. What transformers' image processors do is done by Pillow here:
-the sizes are theirs to the pixel, the values to the last of 255 steps.
+metadata say how it wants its images. They are scaled as transformers or torchvision would: the
+sizes are theirs to the pixel, the values to the last of 255 steps.
 """
 
 import json
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -20,19 +22,30 @@ from pose3d_ros.models.onnx_files import BOXES, INPUT, SCORES, OnnxFileError
 from pose3d_ros.models.runtime import ANY, ImageInput, RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.people import Persons
 
-#: Sizes that an image is scaled to: the aspect is kept, or it is not.
-ASPECT, FIXED = ('longest_edge', 'shortest_edge'), ('height', 'width')
+#: Kind of detector, as a node calls it -> what it is.
+KINDS = {'detr': 'DETR', 'mask_rcnn': 'Mask R-CNN'}
+#: Sizes that an image is scaled to: the aspect is kept, as transformers (1) or torchvision (2) does
+#: it, or is not kept.
+ASPECT, ASPECT_2, FIXED = (
+    ('longest_edge', 'shortest_edge'), ('max_size', 'min_size'), ('height', 'width')
+)  # fmt: skip
 
 
-class ExportedDetr:
+class ExportedDetector:
     """Detect people; the first image of another size takes longer where any size is taken.
 
-    :param path: of `pose3d export detr`.
+    :param path: of `pose3d export`.
+    :param kind: of KINDS.
     :raises OnnxFileError: it is another file.
     :raises RuntimeUnavailable: no such device, or precision bf16.
     """
 
-    def __init__(self, path: Path, options: RuntimeOptions = RuntimeOptions()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        path: Path,
+        kind: str,
+        options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 (frozen)
+    ) -> None:
         if options.precision == 'bf16':
             # OpenVINO would compute all of it so, and corners do not fit into 8 bits
             raise RuntimeUnavailable(
@@ -40,7 +53,7 @@ class ExportedDetr:
                 'corners of boxes; use precision f32 or auto'
             )
         self._path = path
-        image, self._size = _read(path)
+        image, self._size = _read(path, kind)
         one = replace(options, max_batch=1)
         self.network = onnx_files.network(path, image, [SCORES, BOXES], one)
         self.networks = (self.network,)
@@ -62,7 +75,7 @@ class ExportedDetr:
         """
         self.check(options)
         height, width = image.shape[:2]
-        scaled = scale(image, *scaled_size(self._wanted(options), height, width))
+        scaled = scale(image, self._wanted(options))
         scores, boxes = (found[0].astype(np.float64) for found in self.network(scaled[None]))
         corners = boxes * (width, height, width, height)
         corners[:, 2:] -= corners[:, :2]
@@ -70,20 +83,23 @@ class ExportedDetr:
 
     def _wanted(self, options: DetectorOptions) -> Mapping[str, int]:
         """Return the size to scale to."""
-        if options.input_long_side and tuple(self._size) == ASPECT:
-            return dict.fromkeys(ASPECT, options.input_long_side)
+        if options.input_long_side and 'height' not in self._size:
+            return dict.fromkeys(self._size, options.input_long_side)
         return self._size
 
 
 def scaled_size(size: Mapping[str, int], height: int, width: int) -> tuple[int, int]:
-    """Return the (height, width) that an image is scaled to, as transformers computes it.
+    """Return the (height, width) that an image is scaled to, as the library computes it.
 
-    :param size: height and width; or shortest_edge and longest_edge, of which the first is the
-        shorter side unless the longer would then be above the second.
+    :param size: height and width; or shortest_edge and longest_edge (min_size and max_size), of
+        which the first is the shorter side unless the longer would then be above the second.
     """
     if 'height' in size:
         return size['height'], size['width']
     shorter, longer = min(height, width), max(height, width)
+    if 'min_size' in size:
+        ratio = min(size['min_size'] / shorter, size['max_size'] / longer)
+        return int(height * ratio), int(width * ratio)
     side: float = size['shortest_edge']
     if longer / shorter * side > size['longest_edge']:
         side = size['longest_edge'] * shorter / longer
@@ -95,24 +111,35 @@ def scaled_size(size: Mapping[str, int], height: int, width: int) -> tuple[int, 
     return (short_side, long_side) if height <= width else (long_side, short_side)
 
 
-def scale(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return an image (h, w, 3) uint8 in another size, antialiased, as transformers does it."""
+def scale(image: np.ndarray, size: Mapping[str, int]) -> np.ndarray:
+    """Return an image (h, w, 3) uint8 as large as `scaled_size` says.
+
+    Transformers antialiases, as Pillow does; torchvision does not, and OpenCV is faster then.
+    """
+    height, width = scaled_size(size, *image.shape[:2])
     if image.shape[:2] == (height, width):
         return image
-    scaled = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(scaled)
+    if 'min_size' in size:
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _read(path: Path) -> tuple[ImageInput, dict[str, int]]:
+def _read(path: Path, kind: str) -> tuple[ImageInput, dict[str, int]]:
     """Return how the network of a file wants its images, and to what size they are scaled."""
     file = onnx_files.read(path)
     onnx_files.expect(path, file, SCORES)
+    found = file.metadata.get('detector')
+    if found != kind and found in KINDS:
+        raise OnnxFileError(
+            f'{path} holds {KINDS[found]}; an exported {KINDS[kind]} is expected, or the detector '
+            f'{found} asked for'
+        )
     size, mean, std = (_entry(path, file.metadata, key) for key in ('size', 'mean', 'std'))
     axes = file.inputs[INPUT][2:]
     is_size = isinstance(size, dict) and all(isinstance(n, int) and n > 0 for n in size.values())
     # a network of a fixed size takes no other; one of any size is given what its processor would
     fits = is_size and (
-        tuple(sorted(size)) == ASPECT
+        tuple(sorted(size)) in (ASPECT, ASPECT_2)
         if axes == ('any', 'any')
         else tuple(sorted(size)) == FIXED and (size['height'], size['width']) == axes
     )
@@ -130,7 +157,7 @@ def _entry(path: Path, metadata: Mapping[str, str], key: str) -> Any:
     except (KeyError, json.JSONDecodeError) as error:
         raise OnnxFileError(
             f"{path} does not say how it wants its images: no '{key}' in its metadata; a file that "
-            '`pose3d export detr` wrote is expected'
+            '`pose3d export` wrote is expected'
         ) from error
 
 
