@@ -286,7 +286,7 @@ def external(location: str) -> onnx.ModelProto:
 
 
 def test_the_command_knows_the_networks_that_can_be_loaded() -> None:
-    assert list(command.NETWORKS) == [*export.NETWORKS, 'detr']
+    assert list(command.NETWORKS) == [*export.NETWORKS, 'mask_rcnn', 'detr']
     assert list(command.PRECISIONS) == list(export.PRECISIONS)
 
 

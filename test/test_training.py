@@ -246,6 +246,8 @@ def test_a_damaged_state_is_refused(make: Make, kept: float) -> None:
         make('one').resume()
 
 
+# that of the curves' own thread, which meets the same limit
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
 @pytest.mark.parametrize('full_at', ['snapshot', 'state'])
 def test_a_full_disk_leaves_what_was_there(
     make: Make, uninterrupted: Callable[..., Trainer], full_at: str, monkeypatch: pytest.MonkeyPatch

@@ -1,8 +1,8 @@
 """The loop that trains RootNet or PoseNet, in one process or many (Hugging Face accelerate)."""
 
 import math
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -151,15 +151,11 @@ class Trainer:
         writer = SummaryWriter(
             str(self.folder / 'tensorboard'), purge_step=self._step
         ) if main else None  # fmt: skip
-        try:
-            with Interruption() as interruption:
-                while not self.is_done:
-                    self._epoch(interruption, writer)
-                    if self._agreed(interruption.asked) and not self.is_done:
-                        raise Interrupted
-        finally:
-            if writer is not None:
-                writer.close()
+        with _closed(writer), Interruption() as interruption:
+            while not self.is_done:
+                self._epoch(interruption, writer)
+                if self._agreed(interruption.asked) and not self.is_done:
+                    raise Interrupted
 
     @property
     def is_done(self) -> bool:
@@ -331,3 +327,17 @@ class Trainer:
             }
             save(state, self.folder / STATE)
         self._saved_at = monotonic()
+
+
+@contextmanager
+def _closed(writer: SummaryWriter | None) -> Iterator[None]:
+    """Close the curves at the end; a full disk, which they meet too, is told by whom it stops."""
+    try:
+        yield
+    except BaseException:
+        if writer is not None:
+            with suppress(OSError):  # what it could not write is not why the training ends
+                writer.close()
+        raise
+    if writer is not None:
+        writer.close()

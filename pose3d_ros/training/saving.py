@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -56,7 +56,7 @@ def save(content: Mapping[str, Any], path: Path) -> None:
 
     :raises TrainingError: it cannot be written; what was there before still is.
     """
-    _replace(path, lambda file: torch.save(dict(content), file))
+    _replace(path, lambda file: torch.save(dict(content), cast(IO[bytes], file)))
 
 
 def save_history(history: list[dict[str, float]], folder: Path) -> None:
@@ -91,21 +91,51 @@ def load_state(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     return dict(state)
 
 
-def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def _replace(path: Path, write: Callable[['_Whole'], object]) -> None:
     """Write beside a file, and put it in its place when it is whole and on the disk."""
     part = path.with_name(f'.{path.name}.part')
     try:
         with _removed_on_failure(part), part.open('wb') as file:
-            write(file)
+            whole = _Whole(file)
+            write(whole)
+            whole.check()
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch.save's own for a write that failed
+    except OSError as error:
         kept = f'; {path.name} as it was before is still there' if path.exists() else ''
-        reason = str(error).split('\n')[0]
         raise TrainingError(
-            f'cannot write {path}: {reason}{kept}. Make room, then go on with --resume'
+            f'cannot write {path}: {error.strerror}{kept}. Make room, then go on with --resume'
         ) from error
+
+
+class _Whole:
+    """A file to whose writer nothing ever fails: whether it did is asked afterwards.
+
+    torch.save writes from C++, which the exception of a full disk leaves half way, with a writer
+    that fails again, in another way, when it is torn down.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._error: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        """Write, unless that has failed before; return how many bytes the caller is rid of."""
+        if self._error is None:
+            try:
+                self._file.write(content)
+            except OSError as error:
+                self._error = error
+        return memoryview(content).nbytes
+
+    def flush(self) -> None:
+        """Do nothing: the file is flushed at the end."""
+
+    def check(self) -> None:
+        """Raise the OSError of the write that failed, if one did."""
+        if self._error is not None:
+            raise self._error
 
 
 @contextmanager
