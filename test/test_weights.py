@@ -27,6 +27,8 @@ from pose3d_ros.weights import WeightsError
 from pose3d_ros.weights_table import HUB_FOLDERS, Asset, Package
 
 # Of one Python and one processor, as mediapipe's is: to be had from any other too.
+#: What `pose3d fetch all` brings.
+GROUPS = {'default', 'blazepose', 'clips', 'vtest', 'motions', 'backbones'}
 WHEEL_NAME = 'toy-1.0-cp311-cp311-manylinux_2_28_x86_64.whl'
 CONTENT = {'net': b'n' * 3000, 'lite': b'l' * 5000, 'film': bytes(range(256)) * 9000}
 MEMBER = {'net': 'toy/models/net.onnx', 'lite': 'package/lite.tflite', 'film': 'usr/share/film.avi'}
@@ -149,7 +151,7 @@ def test_the_table_is_well_formed() -> None:
         else:
             assert re.fullmatch('[0-9a-f]{64}', asset.sha256), asset.name
             assert 0 < asset.size < 100e6, asset.name
-            assert asset.group in ('default', 'blazepose', 'clips', 'vtest', 'motions'), asset.name
+            assert asset.group in GROUPS, asset.name
         # chosen by us, so that no archive can choose where a file goes
         assert re.fullmatch(r'[a-z0-9_]+\.[a-z0-9]+', asset.file), asset.name
         assert not {asset.name} & {other.group for other in table if other.name != asset.name}
@@ -183,8 +185,7 @@ def test_the_default_group_is_what_the_default_pipeline_needs() -> None:
 def test_select_takes_names_and_groups_in_table_order_without_repeats() -> None:
     assert weights.select(['film', 'default', 'net'], TABLE) == [NET, FILM]
     assert weights.select(['all'], TABLE) == list(TABLE)
-    groups = {'default', 'blazepose', 'clips', 'vtest', 'motions'}
-    assert {a.group for a in weights.select(['all'])} == groups
+    assert {a.group for a in weights.select(['all'])} == GROUPS
     assert weights.select([], TABLE) == []
 
 

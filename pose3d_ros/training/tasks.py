@@ -25,7 +25,7 @@ from pose3d_ros.models.snapshots import (
 from pose3d_ros.skeletons import JOINT_SETS, Skeleton
 
 Batch = Mapping[str, torch.Tensor]
-_ARCHIVES = ('.tgz', '.whl')
+_BACKBONES = ('.pkl', '.tgz')
 
 
 class Task(Protocol):
@@ -150,7 +150,7 @@ def start_from(network: nn.Module, path: Path) -> None:
     :raises SnapshotError: it cannot be read, or is of another network or backbone.
     """
     path = find_snapshot(path)
-    if path.suffix not in _ARCHIVES:
+    if path.suffix not in _BACKBONES:
         tensors = read_tensors(path, 'network', 'a snapshot, or ImageNet weights,')
         if any(key.startswith('backbone.') for key in tensors):
             if faults := faults_of(network.state_dict(), tensors):
