@@ -26,9 +26,9 @@ from pose3d_ros.cli import fetch
 from pose3d_ros.weights import WeightsError
 from pose3d_ros.weights_table import HUB_FOLDERS, Asset, Package
 
-# Of one Python and one processor, as mediapipe's is: to be had from any other too.
 #: What `pose3d fetch all` brings.
 GROUPS = {'default', 'blazepose', 'clips', 'vtest', 'motions', 'backbones'}
+# Of one Python and one processor, as mediapipe's is: to be had from any other too.
 WHEEL_NAME = 'toy-1.0-cp311-cp311-manylinux_2_28_x86_64.whl'
 CONTENT = {'net': b'n' * 3000, 'lite': b'l' * 5000, 'film': bytes(range(256)) * 9000}
 MEMBER = {'net': 'toy/models/net.onnx', 'lite': 'package/lite.tflite', 'film': 'usr/share/film.avi'}
