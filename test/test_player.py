@@ -18,7 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from pose3d_ros import weights
 from pose3d_ros.bags import BagError, BagWriter, messages, open_bag
 from pose3d_ros.camera import Camera
-from pose3d_ros.msg import Pose3DArray
+from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.inputs import stamp_ns
 from pose3d_ros.nodes.messages import image_from_message
 from pose3d_ros.nodes.player import bag_shots
@@ -91,6 +91,26 @@ def test_as_fast_as_taken_waits_for_the_poses_of_each_frame(graph: Any, folder: 
     for count in range(3, 9):  # goes round: the folder has five
         answers.publish(Pose3DArray(header=images[count - 3].header))
         graph.wait(lambda n=count: len(images) == n, 'one more frame for each answer')
+    player.send_signal(signal.SIGINT)
+    assert finish(player)[0] == 0
+
+
+def test_as_fast_as_taken_sends_no_frame_before_the_detector_is_done_with_the_last(
+    graph: Any, folder: Path
+) -> None:
+    """Two frames at once, and the second could displace the first at the detector's door."""
+    images = graph.collect(Image, 'image_raw')
+    people = graph.node.create_publisher(PersonArray, 'detections', 10)
+    answers = graph.node.create_publisher(Pose3DArray, 'poses', 10)
+    player = start('player', source=folder, rate=0.0, subscribers=1, loop=True)
+    graph.wait(lambda: images, 'the first frame')
+    for count in range(1, 6):
+        time.sleep(0.3)
+        assert len(images) == count, 'a frame came that the detector could not take yet'
+        if count > 1:
+            answers.publish(Pose3DArray(header=images[count - 2].header))
+        people.publish(PersonArray(header=images[count - 1].header))
+        graph.wait(lambda n=count: len(images) == n + 1, 'one more frame')
     player.send_signal(signal.SIGINT)
     assert finish(player)[0] == 0
 

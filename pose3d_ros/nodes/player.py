@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 
 from pose3d_ros.bags import BagError, messages, open_bag
 from pose3d_ros.camera import Camera, CameraError
-from pose3d_ros.msg import Pose3DArray
+from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
 from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import (
@@ -56,7 +56,7 @@ PARAMETERS = (
         'rate',
         1.0,
         'speed against the footage; 0 = as fast as frames are taken: the next one goes out when '
-        '`poses` of an earlier one came back, and none is lost',
+        '`detections` of the last and `poses` of an earlier one came back, and none is lost',
         0.0,
         100.0,
     ),
@@ -69,7 +69,8 @@ PARAMETERS = (
     Param('image_topic', '', "of a bag with several cameras; '' = its only one"),
 )  # fmt: skip
 
-# One frame in work and one waiting at every stage's door: the most that cannot displace another.
+# One frame in work and one waiting at every stage's door: the most that cannot displace another,
+# if the next is not sent before the detector is done with the last.
 _IN_FLIGHT = 2
 _ANSWER_TIMEOUT_S = 10.0
 _POLL_S = 0.1  # a signal does not end a wait
@@ -118,10 +119,12 @@ class Player(Node):
         self._infos = self.create_publisher(CameraInfo, 'camera_info', _IMAGE_QOS)
         self._given_camera = self._camera_from_file()
         self._camera: Camera | None = None
-        self._unanswered: list[int] = []
+        self._unanswered: list[int] = []  # stamps without poses
+        self._undetected: list[int] = []
         self._answered = threading.Condition()
         if value_of(self, 'rate') == 0:
-            self.create_subscription(Pose3DArray, 'poses', self._take_answer, RESULT_QOS)
+            self._await(Pose3DArray, 'poses', self._unanswered)
+            self._await(PersonArray, 'detections', self._undetected)
 
     def _camera_from_file(self) -> Camera | None:
         path = value_of(self, 'camera')
@@ -190,6 +193,7 @@ class Player(Node):
         if value_of(self, 'rate') == 0:
             with self._answered:
                 self._unanswered.append(stamp.nanoseconds)
+                self._undetected.append(stamp.nanoseconds)
         if value_of(self, 'image_transport') == 'raw':
             self._images.publish(image_to_message(shot.image, header))
         else:
@@ -222,19 +226,28 @@ class Player(Node):
             )
         return self._camera
 
-    def _take_answer(self, message: Pose3DArray) -> None:
-        answered = stamp_ns(message.header)
-        with self._answered:
-            # an answer also ends the wait for older frames: they were skipped or dropped
-            self._unanswered = [stamp for stamp in self._unanswered if stamp > answered]
-            self._answered.notify_all()
+    def _await(self, message_type: type, topic: str, waiting: list[int]) -> None:
+        """Take the stamps of what comes on a topic off those that are waited for."""
+
+        def take(message: Pose3DArray | PersonArray) -> None:
+            answered = stamp_ns(message.header)
+            with self._answered:
+                # an answer also ends the wait for older frames: they were skipped or dropped
+                waiting[:] = [stamp for stamp in waiting if stamp > answered]
+                self._answered.notify_all()
+
+        self.create_subscription(message_type, topic, take, RESULT_QOS)
 
     def _wait_for_answers(self, below: int) -> None:
         end = time.monotonic() + _ANSWER_TIMEOUT_S
         with self._answered:
-            while len(self._unanswered) >= below and not self._interrupts.came:
+            while not self._interrupts.came and (
+                len(self._unanswered) >= below
+                or (self._undetected and self.count_publishers('detections'))
+            ):
                 if time.monotonic() > end:
                     self._unanswered.clear()
+                    self._undetected.clear()
                     self.get_logger().warning(
                         f'no poses for {_ANSWER_TIMEOUT_S:g} s: going on with the next frame'
                     )
