@@ -87,7 +87,7 @@ def parameter_table(stage: str) -> dict[str, Any]:
     """Return the parameters of a node as it declares them."""
     pytest.importorskip('rclpy')
     own = importlib.import_module(f'pose3d_ros.nodes.{stage}').PARAMETERS
-    shared = importlib.import_module('pose3d_ros.nodes.parameters').STAGE
+    shared = importlib.import_module('pose3d_ros.nodes.stage_parameters').STAGE
     return {parameter.name: parameter for parameter in (*shared, *own)}
 
 

@@ -11,14 +11,9 @@ from pose3d_ros.models.detection import DetectorOptions, OptionsError
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, image_input, stamp_ns
 from pose3d_ros.nodes.messages import persons_to_message
-from pose3d_ros.nodes.parameters import (
-    Param,
-    own_weights,
-    runtime_options,
-    value_of,
-    weights_dir,
-)
+from pose3d_ros.nodes.parameters import Param, value_of
 from pose3d_ros.nodes.stage import Stage, run
+from pose3d_ros.nodes.stage_parameters import own_weights, runtime_options, weights_dir
 from pose3d_ros.people import Persons
 from pose3d_ros.stages import DETECTORS, Runs
 from pose3d_ros.tracking import Tracker

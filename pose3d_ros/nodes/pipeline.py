@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from pose3d_ros.nodes.detector import DetectorNode
-from pose3d_ros.nodes.parameters import CAMERA, ParameterError, value_of
+from pose3d_ros.nodes.parameters import ParameterError, value_of
 from pose3d_ros.nodes.posenet import PoseNetNode
 from pose3d_ros.nodes.rootnet import RootNetNode
 from pose3d_ros.nodes.stage import Stage, run
+from pose3d_ros.nodes.stage_parameters import CAMERA
 
 
 def make_pipeline() -> Sequence[Stage]:

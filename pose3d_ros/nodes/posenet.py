@@ -13,16 +13,15 @@ from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, Cameras, Frame, Unus
 from pose3d_ros.nodes.joining import JoiningStage
 from pose3d_ros.nodes.markers import MarkerMaker
 from pose3d_ros.nodes.messages import image_to_message, persons_from_message, poses_to_message
-from pose3d_ros.nodes.parameters import (
+from pose3d_ros.nodes.parameters import Param, value_of
+from pose3d_ros.nodes.stage import run
+from pose3d_ros.nodes.stage_parameters import (
     CAMERA,
     OWN_WEIGHTS,
-    Param,
     own_weights,
     runtime_options,
-    value_of,
     weights_dir,
 )
-from pose3d_ros.nodes.stage import run
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.stages import POSENETS, Runs
 

@@ -8,16 +8,15 @@ from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame
 from pose3d_ros.nodes.joining import JoiningStage
 from pose3d_ros.nodes.messages import persons_from_message, persons_to_message
-from pose3d_ros.nodes.parameters import (
+from pose3d_ros.nodes.parameters import Param, value_of
+from pose3d_ros.nodes.stage import run
+from pose3d_ros.nodes.stage_parameters import (
     CAMERA,
     OWN_WEIGHTS,
-    Param,
     own_weights,
     runtime_options,
-    value_of,
     weights_dir,
 )
-from pose3d_ros.nodes.stage import run
 from pose3d_ros.people import Persons
 from pose3d_ros.stages import ROOTNETS, ROOTNETS_OF_STATURE, Runs
 

@@ -20,7 +20,8 @@ from pose3d_ros.nodes.accounting import Accounting
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Unusable, call_every, stamp_ns
 from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import MessageError
-from pose3d_ros.nodes.parameters import STAGE, Param, ParameterError, declare, value_of
+from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
+from pose3d_ros.nodes.stage_parameters import STAGE
 from pose3d_ros.stages import Runs
 from pose3d_ros.transport import prepare_process
 from pose3d_ros.weights import WeightsError

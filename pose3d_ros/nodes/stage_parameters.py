@@ -1,0 +1,113 @@
+"""The parameters that stages share, and what they make of them.
+
+Apart from `parameters`, since player and recorder, which run no network, need not wait for
+OpenVINO to be imported.
+"""
+
+from pathlib import Path
+
+from rclpy.node import Node
+
+from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
+from pose3d_ros.nodes.parameters import Param, value_of
+from pose3d_ros.stages import OwnWeights
+
+#: What every stage takes.
+STAGE = (
+    Param('device', 'CPU', 'where the networks run: CPU, GPU, or one of several as GPU.1'),
+    Param(
+        'precision',
+        'auto',
+        'precision of the networks; auto = bf16 where the processor computes in it and the '
+        'network keeps its accuracy',
+        choices=PRECISIONS,
+    ),
+    Param(
+        'threads',
+        0,
+        'processor threads of each network; 0 = one for each core. Fewer leave cores to others; '
+        'images get older, as each network takes longer',
+        0,
+        256,
+    ),
+    Param('max_batch', 16, 'crops computed at once at the most', 1, 256),
+    Param('weights_dir', '', "folder of the weight files; '' = where `pose3d fetch` puts them"),
+    Param(
+        'image_transport',
+        'raw',
+        'raw: Image on the image topic; compressed: CompressedImage on its /compressed',
+        choices=('raw', 'compressed'),
+    ),
+    Param('buffer', 16, 'images that wait for their people, each as large as it is', 1, 256),
+    Param(
+        'warn_after_s',
+        5.0,
+        'seconds without an input after which a warning names its topic and publishers',
+        1.0,
+        3600.0,
+    ),
+)
+
+#: What the stages that need a camera take besides.
+CAMERA = (
+    Param(
+        'field_of_view_deg',
+        0.0,
+        'angle that the longer image side of a camera without calibration spans; camera_info is '
+        'not used then; 0 = use camera_info',
+        0.0,
+        179.0,
+    ),
+    Param(
+        'assumed_focal_px',
+        0.0,
+        'focal length that is assumed for an unknown camera, pixels (1500 by the authors of '
+        '3DMPPE); camera_info is not used then; results can be rescaled; 0 = use camera_info',
+        0.0,
+        1e6,
+    ),
+    Param(
+        'rectified',
+        'auto',
+        'whether images are rectified (then P of camera_info counts and there is no distortion); '
+        "auto = the image topic's name has 'rect' in it",
+        choices=('auto', 'true', 'false'),
+    ),
+)
+
+#: What the stages take that can run on weights of the user's own.
+OWN_WEIGHTS = (
+    Param(
+        'weights',
+        '',
+        'weights for model 3dmppe: a snapshot_EPOCH.pth.tar, a folder of them, or an .onnx file of '
+        "`pose3d export`; '' = none",
+    ),
+    Param('epoch', -1, 'which snapshot of a folder; -1 = the last', -1, 1_000_000),
+)
+
+
+def runtime_options(node: Node) -> RuntimeOptions:
+    """Return device, precision, batch and threads from the parameters."""
+    return RuntimeOptions(
+        value_of(node, 'device'),
+        value_of(node, 'precision'),
+        value_of(node, 'max_batch'),
+        value_of(node, 'threads'),
+    )
+
+
+def weights_dir(node: Node) -> Path | None:
+    """Return the folder of the weights; None = the default one."""
+    value = value_of(node, 'weights_dir')
+    return Path(value).expanduser() if value else None
+
+
+def own_weights(node: Node) -> OwnWeights:
+    """Return the user's own weights, as the parameters name them."""
+    path = value_of(node, 'weights')
+    epoch = value_of(node, 'epoch') if node.has_parameter('epoch') else -1
+    flip_test = node.has_parameter('flip_test') and value_of(node, 'flip_test')
+    return OwnWeights(
+        Path(path).expanduser() if path else None, None if epoch < 0 else epoch, flip_test
+    )
