@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -68,7 +69,9 @@ class Measured:
 def frames(clip: Clip, count: int) -> list[np.ndarray]:
     """Return some frames of a clip's first camera, evenly over its length."""
     chosen = np.linspace(0, clip.frame_count - 1, count).astype(int).tolist()
-    return [image for i, image in enumerate(clip.frames(0)) if i in chosen]
+    # the rest of the film is not decoded
+    images = enumerate(islice(clip.frames(0), max(chosen, default=-1) + 1))
+    return [image for i, image in images if i in chosen]
 
 
 def measure(job: Job) -> Measured:
