@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -142,7 +143,8 @@ def graph_under_test(
     os.environ.setdefault('ROS_DOMAIN_ID', str(101 + os.getpid() % 100))
     with processes(log_dir) as start:
         _start(start, composed, parameters)
-        rclpy.init()
+        # Ctrl-C is Python's: ROS's own handlers would outlast the graph
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         driver = CameraDriver(images, camera)
         executor = SingleThreadedExecutor()
         executor.add_node(driver)
