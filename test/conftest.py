@@ -1,6 +1,7 @@
 """Fixtures of all tests: a ROS domain of their own, and a graph to publish into."""
 
 import contextlib
+import gc
 import os
 import threading
 import time
@@ -13,6 +14,19 @@ import pytest
 os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
 os.environ.setdefault('ROS_LOG_DIR', '/tmp/pose3d_ros_test_logs')
 os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
+
+# What the libraries bring when they are imported is there to stay: the collector, which would go
+# over half a million objects time and again, leaves it alone.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # some libraries complain of what is left when the process ends
 
 
 class Graph:
