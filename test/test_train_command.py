@@ -209,20 +209,24 @@ def test_a_missing_package_is_named(
     )
 
 
-def test_two_processes_train_what_one_trains_with_twice_the_batch(tmp_path: Path) -> None:
+def test_two_processes_train_what_one_trains_with_twice_the_batch(
+    tmp_path: Path, tiny: None
+) -> None:
     """By torchrun, over gloo; the network has no batch norm, whose numbers are a process' own."""
     one, two = tmp_path / 'one', tmp_path / 'two'
     for folder in (one, two):
         folder.mkdir()
     launch = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
     command = [*launch, str(SCRIPT), *arguments(two, '--epochs', '2', '--batch', '2')]
-    done = subprocess.run(
-        command, env=environment(), capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count('2 x cpu, steps of 4 people') == 1
-    command = [sys.executable, str(SCRIPT), *arguments(one, '--epochs', '2', '--batch', '4')]
-    subprocess.run(command, env=environment(), check=True, timeout=120, capture_output=True)
+    pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
+    with subprocess.Popen(command, env=environment(), **pipes) as both:
+        try:  # beside them, in this process
+            assert main(arguments(one, '--epochs', '2', '--batch', '4')) == 0
+            said, complaints = both.communicate(timeout=120)
+        finally:
+            both.kill()
+    assert both.returncode == 0, complaints
+    assert said.count('2 x cpu, steps of 4 people') == 1
     for epoch in range(2):
         name = f'out/snapshot_{epoch}.pth.tar'
         mine, theirs = network_of(one / name), network_of(two / name)
