@@ -27,7 +27,9 @@ demo: setup
 	$(VENV)/bin/pose3d demo
 
 # The training's tests have a process of their own: after ROS and OpenVINO had been at work in the
-# same one, it twice ended by a segmentation fault of which the cause is not known.
+# same one, it twice ended by a segmentation fault of which the cause is not known. Native signal
+# handlers of ROS were tried, which outlast rclpy.try_shutdown, and loader processes forked beside
+# ROS and OpenVINO: neither ended a process.
 test: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch default clips vtest motions
 	$(VENV)/bin/pytest --ignore test/test_training.py
