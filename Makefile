@@ -1,8 +1,9 @@
-# make setup   everything needed, into .venv: ROS 2 from wheels, this package with its messages
-# make demo    setup, then the demonstration
-# make test    setup, weights and clips, then all tests
-# make lint    setup, then ruff, mypy and codespell
-# make clean   remove what was built (not .venv itself, and nothing that was fetched)
+# make setup        everything needed, into .venv: ROS 2 from wheels, this package with its messages
+# make demo         setup, then the demonstration
+# make test         setup, weights and clips, then all tests
+# make train-smoke  setup, then small networks trained, scored, exported and run (10 minutes)
+# make lint         setup, then ruff, mypy and codespell
+# make clean        remove what was built (not .venv itself, and nothing that was fetched)
 #
 # PYTHON=python3.12 chooses the interpreter with which .venv is made.
 
@@ -17,7 +18,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 unexport RMW_IMPLEMENTATION ROS_DISTRO ROS_PYTHON_VERSION ROS_VERSION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test train-smoke lint clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed
@@ -31,9 +32,14 @@ demo: setup
 # handlers of ROS were tried, which outlast rclpy.try_shutdown, and loader processes forked beside
 # ROS and OpenVINO: neither ended a process.
 test: setup $(VENV)/.torch
-	$(VENV)/bin/pose3d fetch default clips vtest motions
+	$(VENV)/bin/pose3d fetch default clips vtest motions backbones
 	$(VENV)/bin/pytest --ignore test/test_training.py
 	$(VENV)/bin/pytest test/test_training.py
+
+train-smoke: setup $(VENV)/.torch
+	$(VENV)/bin/pose3d fetch default motions backbones
+	rm -rf out/train-smoke
+	$(VENV)/bin/pose3d train-smoke
 
 lint: setup
 	$(VENV)/bin/ruff check .

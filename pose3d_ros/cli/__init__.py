@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import sys
+from types import ModuleType
 
 DESCRIPTION = """
 Absolute 3D poses of people from one camera: weights, films, measurements. None of these needs ROS
@@ -20,6 +21,7 @@ COMMANDS = {
     'export': 'write a network of PyTorch as an ONNX file',
     'train': 'train RootNet or PoseNet on data sets',
     'evaluate': 'score RootNet and PoseNet on a data set by the published protocols',
+    'train-smoke': 'the whole way once: train small networks, score, export and run them',
     'benchmark': 'measure accuracy and speed',
 }
 
@@ -32,10 +34,13 @@ def main(arguments: list[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text)
         if name in given[:1]:
-            importlib.import_module(f'pose3d_ros.cli.{name}').add_arguments(subparser)
+            _module(name).add_arguments(subparser)
     parsed = parser.parse_args(given)
-    module = importlib.import_module(f'pose3d_ros.cli.{parsed.command}')
-    return int(module.run(parsed))
+    return int(_module(parsed.command).run(parsed))
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module('pose3d_ros.cli.' + command.replace('-', '_'))
 
 
 if __name__ == '__main__':
