@@ -1,21 +1,24 @@
 """The detectors in PyTorch by name: tables, nodes, command line, and what is said when not."""
 
 import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import detectors
 import numpy as np
 import pytest
 from paper import needed_torch
+from rclpy.parameter import Parameter
 from real import people_image
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from pose3d_ros.cli import video
-from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.cli import main, video
+from pose3d_ros.models.detection import DetectorOptions, OptionsError
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.models.yolox import LONG_SIDE, YOLOX
 from pose3d_ros.msg import PersonArray
@@ -99,6 +102,27 @@ def test_the_size_0_is_each_network_s_own(monkeypatch: pytest.MonkeyPatch) -> No
     yolox(np.zeros((1080, 1920, 3), np.uint8), DetectorOptions())
     yolox(np.zeros((1080, 1920, 3), np.uint8), DetectorOptions(input_long_side=960))
     assert sizes == [(416, LONG_SIDE), (544, 960)]
+
+
+def test_an_input_without_pixels_is_refused_before_the_first_image(
+    graph: Any, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_least = 'input_long_side 31: 0 .* or at least 32 pixels'
+    values = {'model': 'detr', 'weights': str(folder)}
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    too_small = Parameter('input_long_side', value=31)
+    with pytest.raises(OptionsError, match=at_least):
+        graph.add(DetectorNode(parameter_overrides=[*overrides, too_small]))
+    node = DetectorNode(parameter_overrides=overrides)
+    graph.add(node)
+    (refused,) = node.set_parameters([too_small])
+    assert not refused.successful and re.search(at_least, refused.reason)
+    (taken,) = node.set_parameters([Parameter('input_long_side', value=32)])
+    assert taken.successful
+    cv2.imwrite(str(tmp_path / '0.png'), IMAGE)
+    words = ['--input-long-side', '31', '--out', str(tmp_path / 'out')]
+    assert main(['video', str(tmp_path), *words]) == 2
+    assert re.search(at_least, capsys.readouterr().err)
 
 
 def test_the_course_project_s_preset_starts_the_node(graph: Any, folder: Path) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 
 from pose3d_ros.people import Persons
 
+_SMALLEST_PX = 32
+
 
 class OptionsError(ValueError):
     """Options that a detector cannot work with; the message says which it takes."""
@@ -17,16 +19,24 @@ class DetectorOptions:
 
     :param input_long_side: longer side of the network's input, pixels; the shorter follows the
         image's aspect. 0 = what the network was published with. More finds farther people and
-        takes longer.
+        takes longer. At least 32, by which detectors divide their input.
     :param score_threshold: 0..1.
     :param max_people: the most certain are kept.
     :param min_height_px: shorter boxes are dropped, pixels of the original image.
+    :raises OptionsError: the input is smaller than that.
     """
 
     input_long_side: int = 0
     score_threshold: float = 0.4
     max_people: int = 32
     min_height_px: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.input_long_side and self.input_long_side < _SMALLEST_PX:
+            raise OptionsError(
+                f'input_long_side {self.input_long_side}: 0 (as the network was published) or at '
+                f'least {_SMALLEST_PX} pixels are expected'
+            )
 
 
 def select_people(
