@@ -37,7 +37,7 @@ from pose3d_ros.cli import benchmark, main
 from pose3d_ros.data.pose2sim import Clip, ClipCamera
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.people import Keypoints, Persons
 from pose3d_ros.skeletons import HALPE26, HUMAN36M
 
@@ -265,7 +265,39 @@ def test_accuracy_on_one_frame(first_frames: tuple[Clip, GroundTruth]) -> None:
     np.testing.assert_allclose(mended.depth_percent, true.depth_percent, atol=1)
     titles = [table.title for table in accuracy_tables.tables(measured, truth)]
     assert len(titles) == 6  # there is no bf16 to compare with
-    assert measured.ran_in == {Setup('blazepose', 'f32'): 'f32'}
+    assert measured.precisions == {Setup('blazepose', 'f32'): 'f32'}
+
+
+@pytest.mark.parametrize(
+    ('auto', 'told', 'said'),
+    [
+        ('bf16', ['f32', 'bf16'], ['f32', 'bf16 (auto)']),
+        ('f32', ['f32', 'bf16'], ['f32 (auto)', 'bf16']),
+        ('mixed', ['f32', 'bf16', 'auto'], ['f32', 'bf16', 'auto (pose in bf16)']),
+        ('f32 alone', ['f32'], ['f32 (auto)']),
+    ],
+)
+def test_what_auto_comes_to_is_not_run_twice(
+    monkeypatch: pytest.MonkeyPatch, auto: str, told: list[str], said: list[str]
+) -> None:
+    def loader(stage: str) -> Any:
+        def load(directory: None, options: RuntimeOptions) -> argparse.Namespace:
+            precision = options.precision
+            if precision == 'bf16' and auto == 'f32 alone':
+                raise RuntimeUnavailable('no bf16')
+            if precision == 'auto':
+                mixed = 'f32' if stage == 'detector' else 'bf16'
+                precision = {'mixed': mixed, 'f32 alone': 'f32'}.get(auto, auto)
+            return argparse.Namespace(networks=(argparse.Namespace(precision=precision),))
+
+        return load
+
+    monkeypatch.setitem(stages.DETECTORS, 'yolox', loader('detector'))
+    monkeypatch.setitem(stages.ROOTNETS, 'keypoints', loader('rootnet'))
+    monkeypatch.setitem(stages.POSENETS, 'blazepose', loader('posenet'))
+    stacks = accuracy._stacks(['blazepose'])
+    assert [stack.precision for stack in stacks] == told
+    assert [name for stack in stacks for name in stack.precisions().values()] == said
 
 
 def test_a_trained_pair_is_scored_beside_the_default(

@@ -37,7 +37,8 @@ from pose3d_ros.people import Persons
 
 #: Those whose joints bear the names of the ground truth.
 MODELS = tuple(name for name in stages.POSENETS if name.startswith('blazepose'))
-PRECISIONS = ('f32', 'auto', 'bf16')
+#: The last is one of the others on most processors, and is then not run again.
+PRECISIONS = ('f32', 'bf16', 'auto')
 VIEW_STEP = 10  # of the 100 frames of a camera every tenth is scored
 _MIN_IOU = 0.3  # of a detection with the ground truth's box, to be the subject
 _PERSON_SIDE_M = 2.0  # 3DMPPE: the square box of a person is taken for 2 m x 2 m
@@ -50,6 +51,9 @@ _ASSUMED = 'none (fallback)'
 class Stack:
     """The networks at one precision, on one person of one image after another."""
 
+    #: A node that is told 'auto' computes in the same.
+    is_auto = False
+
     def __init__(self, models: Sequence[str], precision: str) -> None:
         options = RuntimeOptions(precision=precision)
         self.precision = precision
@@ -57,12 +61,24 @@ class Stack:
         self._rootnet = stages.ROOTNETS['keypoints'](None, options)
         self._posenets = {name: stages.POSENETS[name](None, options) for name in models}
 
-    def ran_in(self) -> dict[Setup, str]:
-        """Return what each posenet is computed in."""
+    def computes_in(self) -> list[str]:
+        """Return the precision of every network."""
+        networks = [*self._detector.networks, *self._rootnet.networks]
+        for posenet in self._posenets.values():
+            networks += posenet.networks
+        return [network.precision for network in networks]
+
+    def precisions(self) -> dict[Setup, str]:
+        """Return what tables call the precision of each posenet with all before it."""
         return {
-            Setup(name, self.precision): net.networks[0].precision
+            Setup(name, self.precision): self._said(net.networks[0].precision)
             for name, net in self._posenets.items()
         }
+
+    def _said(self, of_posenet: str) -> str:
+        if self.precision == 'auto':
+            return f'auto (pose in {of_posenet})'
+        return f'{self.precision} (auto)' if self.is_auto else self.precision
 
     def __call__(
         self, image: np.ndarray, cameras: Mapping[str, Camera], box: np.ndarray
@@ -125,9 +141,9 @@ class TrainedStack:
         self._limbs = skeleton.indices(*names)
         self._setup = Setup(f'{posenet.parent.name}/{posenet.name}', self.precision, TRAINED)
 
-    def ran_in(self) -> dict[Setup, str]:
-        """Return what the posenet is computed in."""
-        return {self._setup: self._posenet.networks[0].precision}
+    def precisions(self) -> dict[Setup, str]:
+        """Return what tables call the precision."""
+        return {self._setup: self.precision}
 
     def __call__(
         self, image: np.ndarray, cameras: Mapping[str, Camera], box: np.ndarray
@@ -190,10 +206,10 @@ def measure(clip: Clip, truth: GroundTruth, stacks: Sequence[Stack | TrainedStac
                     found = stack(image, cameras, box)
                     views[-1] |= found | _rescaled(found, guesses, true_focal.focal_px)
                 bar.update()
-    ran_in: dict[Setup, str] = {}
+    precisions: dict[Setup, str] = {}
     for stack in stacks:
-        ran_in |= stack.ran_in()
-    return Measurement(np.stack(joints), _by_setup(views), ran_in)
+        precisions |= stack.precisions()
+    return Measurement(np.stack(joints), _by_setup(views), precisions)
 
 
 def _guesses(width: int, height: int) -> list[Camera]:
@@ -276,10 +292,17 @@ def _present_models() -> list[str]:
 
 
 def _stacks(models: Sequence[str]) -> list[Stack]:
-    stacks = []
+    """Return the networks at each precision that the processor has; 'auto' mostly is another."""
+    stacks: list[Stack] = []
     for precision in PRECISIONS:
         try:
-            stacks.append(Stack(models, precision))
+            stack = Stack(models, precision)
         except RuntimeUnavailable as error:
             print(f'left out: {error}')
+            continue
+        same = [other for other in stacks if other.computes_in() == stack.computes_in()]
+        if same:
+            same[0].is_auto = True
+        else:
+            stacks.append(stack)
     return stacks

@@ -80,12 +80,12 @@ class Measurement:
 
     :param truth: (n, 12, 3) metres, optical frame of the view.
     :param estimates: n views each.
-    :param ran_in: what the posenet of a setup was computed in, 'f32' or 'bf16'.
+    :param precisions: of the setups that are listed, in words.
     """
 
     truth: np.ndarray
     estimates: Mapping[Setup, Estimate]
-    ran_in: Mapping[Setup, str]
+    precisions: Mapping[Setup, str]
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def tables(measured: Measurement, truth: GroundTruth) -> list[Table]:
     by_setup = {setup: scores(e, measured.truth) for setup, e in measured.estimates.items()}
     return [
         _truth_table(truth),
-        _models_table(by_setup, measured.ran_in),
+        _models_table(by_setup, measured.precisions),
         _methods_table(by_setup),
         _stddev_table(by_setup),
         _cameras_table(by_setup),
@@ -192,12 +192,12 @@ def _truth_table(truth: GroundTruth) -> Table:
     )  # fmt: skip
 
 
-def _models_table(by_setup: Mapping[Setup, Scores], ran_in: Mapping[Setup, str]) -> Table:
-    models = list(dict.fromkeys(setup.model for setup in ran_in))
-    trained = any(setup.method == TRAINED for setup in ran_in)
+def _models_table(by_setup: Mapping[Setup, Scores], precisions: Mapping[Setup, str]) -> Table:
+    models = list(dict.fromkeys(setup.model for setup in precisions))
+    trained = any(setup.method == TRAINED for setup in precisions)
     rows: list[tuple[str | float, ...]] = [
-        (setup.model, _precision(setup, ran_in), *_score_cells(by_setup[setup]))
-        for setup in sorted(ran_in, key=lambda s: models.index(s.model))
+        (setup.model, precisions[setup], *_score_cells(by_setup[setup]))
+        for setup in sorted(precisions, key=lambda s: models.index(s.model))
     ]
     return Table(
         'The default stages with each posenet: mean errors in millimetres',
@@ -212,11 +212,6 @@ def _models_table(by_setup: Mapping[Setup, Scores], ran_in: Mapping[Setup, str])
             else ''
         ),
     )
-
-
-def _precision(setup: Setup, ran_in: Mapping[Setup, str]) -> str:
-    chosen = f' (pose in {ran_in[setup]})' if setup.precision == 'auto' else ''
-    return setup.precision + chosen
 
 
 def _methods_table(by_setup: Mapping[Setup, Scores]) -> Table:
