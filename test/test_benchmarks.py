@@ -432,15 +432,18 @@ def measured(detect_ms: float, total_ms: float, precision: str = 'f32') -> Measu
 
 def test_detectors_are_compared_with_the_default_one() -> None:
     rows = [
-        detectors.Row('yolox', False, measured(40, 70, 'bf16')),
-        detectors.Row('detr_r50', True, measured(2000, 2030)),
+        detectors.Row('yolox', False, detectors.OPENVINO, measured(40, 70, 'bf16')),
+        detectors.Row('detr_r50', True, detectors.PYTORCH, measured(2000, 2030)),
     ]
     table = detectors.table(rows, parsed('detectors', '--paper', '--frames', '4'))
     assert (
         "4 frames of 1088 x 1920, 2.5 people each; RootNet and PoseNet: the paper's" in table.title
     )
-    assert [row[2:4] for row in table.rows] == [('published', 'bf16'), ('random', 'f32')]
-    assert table.rows[1][8:] == (50, 29, 300)
+    assert [row[2:5] for row in table.rows] == [
+        ('published', 'OpenVINO', 'bf16'),
+        ('random', 'PyTorch', 'f32'),
+    ]
+    assert table.rows[1][9:] == (50, 29, 300)
     assert 'does not depend on them' in table.note
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import logging
 import subprocess
 import sys
@@ -23,8 +24,11 @@ needed_torch()
 
 from transformers import HGNetV2Config, ResNetConfig  # noqa: E402
 
+from pose3d_ros.benchmarks import detectors as benchmark  # noqa: E402
+from pose3d_ros.benchmarks import random_detectors  # noqa: E402
+from pose3d_ros.benchmarks.detector_process import Job, Measured  # noqa: E402
 from pose3d_ros.cli import main  # noqa: E402
-from pose3d_ros.models import onnx_files  # noqa: E402
+from pose3d_ros.models import export_detector, onnx_files  # noqa: E402
 from pose3d_ros.models.detection import DetectorOptions, OptionsError  # noqa: E402
 from pose3d_ros.models.detr import Detr, load_detr  # noqa: E402
 from pose3d_ros.models.exported_detector import (  # noqa: E402
@@ -210,9 +214,114 @@ print(detector.networks[0].precision)
     assert done.stdout.strip() == 'f32', done.stderr
 
 
-def test_bf16_is_refused(files: dict[str, tuple[Path, Path, str]]) -> None:
-    with pytest.raises(RuntimeUnavailable, match='too coarse for the corners of boxes'):
-        DETECTORS['detr'](None, RuntimeOptions(precision='bf16'), OwnWeights(files['detr'][1]))
+def test_bf16_is_refused_at_every_door(
+    graph: Any,
+    files: dict[str, tuple[Path, Path, str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file, coarse = files['detr'][1], 'too coarse for the corners of boxes; use precision f32'
+    with pytest.raises(RuntimeUnavailable, match=coarse):
+        DETECTORS['detr'](None, RuntimeOptions(precision='bf16'), OwnWeights(file))
+    values = {'model': 'detr', 'weights': str(file), 'precision': 'bf16'}
+    with pytest.raises(RuntimeUnavailable, match=coarse):
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        graph.add(DetectorNode(parameter_overrides=overrides))
+    cv2.imwrite(str(tmp_path / '0.png'), IMAGE)
+    words = ['--detector', 'detr', '--detector-weights', str(file), '--precision', 'bf16']
+    assert main(['video', str(tmp_path), *words, '--out', str(tmp_path / 'out')]) == 2
+    assert coarse in capsys.readouterr().err and not (tmp_path / 'out').exists()
+    job = Job('detr_r50', 'detr', str(file), 'bf16', False, [[[0, 0, 9, 9]]])
+    with pytest.raises(WeightsError, match=coarse):
+        benchmark.measure(job)
+    assert main(['benchmark', 'detectors', '--exported', '--precision', 'bf16']) == 1
+    assert 'exported detectors do not run in bf16; use' in capsys.readouterr().err
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, bool]]:
+    """Return what `pose3d benchmark detectors` measures: weights, and whether an exported file."""
+    done: list[tuple[str | None, bool]] = []
+
+    def measure(job: Job) -> Measured:
+        # it is there as long as it is measured
+        out = None if job.weights is None else Path(job.weights)
+        done.append((job.weights, out is not None and out.suffix == '.onnx' and out.is_file()))
+        return Measured('f32', 1.0, 1.0, 1.0, 3.0, 100.0, 2.0)
+
+    monkeypatch.setattr(benchmark, 'measure', measure)
+    monkeypatch.setattr(benchmark, 'people_of_frames', lambda count: [[[0, 0, 9, 9]]] * count)
+    return done
+
+
+BENCHMARK = ['benchmark', 'detectors', '--detectors', 'detr_r50', '--frames', '1']
+
+
+def test_the_benchmark_exports_what_it_measures(
+    jobs: list[tuple[str | None, bool]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Random networks, here smaller ones."""
+    config = detectors.network_of('detr', **SMALLER['detr']).config
+    monkeypatch.setitem(random_detectors.CONFIGS, 'detr_r50', lambda: config)
+    assert main([*BENCHMARK, '--exported', '--json', str(tmp_path / 'x.json')]) == 0
+    (default, _), (pytorch, _), (exported, is_file) = jobs
+    assert default is pytorch is None and is_file and not Path(str(exported)).exists()
+    rows = json.loads((tmp_path / 'x.json').read_text())['tables'][0]['rows']
+    assert [row[2:5] for row in rows] == [
+        ['published', 'OpenVINO', 'f32'],
+        ['random', 'PyTorch', 'f32'],
+        ['random', 'OpenVINO, exported', 'f32'],
+    ]
+    capsys.readouterr()
+
+
+def test_the_benchmark_takes_what_was_exported(
+    jobs: list[tuple[str | None, bool]],
+    files: dict[str, tuple[Path, Path, str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = str(files['detr'][1])
+    assert main([*BENCHMARK, '--exported', '--weights', f'detr_r50={file}']) == 0
+    assert jobs == [(None, False), (file, True)]
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith('DETR'))
+    assert 'published  OpenVINO, exported' in line
+
+
+def test_the_benchmark_says_what_cannot_be_exported(
+    jobs: list[tuple[str | None, bool]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = detectors.save(tmp_path / 'yolos', 'yolos')
+    assert main([*BENCHMARK, '--exported', '--weights', f'detr_r50={folder}']) == 1
+    assert 'detr_r50: YolosForObjectDetection makes' in capsys.readouterr().err
+    assert jobs == [(None, False), (str(folder), False)]
+
+
+def test_the_benchmark_runs_it_without_torch(files: dict[str, tuple[Path, Path, str]]) -> None:
+    people = [[[300.0, 200.0, 90.0, 200.0]]]
+    job = Job('detr_r50', 'detr', str(files['detr'][1]), 'auto', False, people)
+    measured = benchmark.measure(job)
+    assert measured.precision == 'f32' and measured.people == 1
+    assert min(measured.detect_ms, measured.root_ms) > 1 and 100 < measured.peak_mib < 600
+
+
+def test_who_antialiases_matters_only_where_images_become_smaller() -> None:
+    """A processor that does not is refused for the scaled images of a camera."""
+    size = {'height': 700, 'width': 700}
+
+    def scaled(image: np.ndarray) -> np.ndarray:
+        other = cv2.resize(image, (700, 700), interpolation=cv2.INTER_LINEAR)
+        return other[..., ::-1].astype(np.float64)
+
+    original = export_detector.Original(
+        'detr', Path('x'), 'X', 'x', size, [0.0] * 3, [1.0] * 3, 0, scaled,
+        lambda image: (np.ones(1), np.ones((1, 4))),
+    )  # fmt: skip
+    assert np.abs(scaled(IMAGE) - scale(IMAGE, size)[..., ::-1]).max() <= 1
+    difference = export_detector._scaling_difference(original)
+    assert difference.largest > 10 > difference.allowed
 
 
 def test_the_node_runs_it(graph: Any, files: dict[str, tuple[Path, Path, str]]) -> None:
@@ -263,6 +372,18 @@ def test_metadata_that_do_not_fit_are_refused(
     onnx.save(model, tmp_path / 'x.onnx')
     with pytest.raises(OnnxFileError, match=message):
         ExportedDetector(tmp_path / 'x.onnx', 'detr', F32)
+
+
+def test_scores_without_boxes_are_refused(
+    files: dict[str, tuple[Path, Path, str]], tmp_path: Path
+) -> None:
+    model = onnx.load(files['detr'][1])
+    kept = [output for output in model.graph.output if output.name != 'boxes']
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    onnx.save(model, tmp_path / 'x.onnx')
+    with pytest.raises(WeightsError, match='expected are the outputs scores and boxes, found sco'):
+        DETECTORS['detr'](None, F32, OwnWeights(tmp_path / 'x.onnx'))
 
 
 @pytest.mark.parametrize(

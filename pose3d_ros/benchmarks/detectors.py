@@ -4,6 +4,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,10 +13,17 @@ from pose3d_ros.benchmarks import report
 from pose3d_ros.benchmarks.detector_process import Job, Measured, frames
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
+from pose3d_ros.models.runtime import (
+    PRECISIONS,
+    RuntimeOptions,
+    RuntimeUnavailable,
+    WeightFileError,
+)
 from pose3d_ros.models.yolox import LONG_SIDE
 
 DEFAULT = 'yolox'
+#: What runs a detector.
+PYTORCH, OPENVINO, EXPORTED = 'PyTorch', 'OpenVINO', 'OpenVINO, exported'
 _SQUARE = '640 x 640'
 _PUBLISHED = '800, at most 1333'
 #: Detector -> what it is called, model of the node, input pixels.
@@ -36,10 +44,12 @@ class Row:
 
     :param name: key of DETECTORS.
     :param random: its weights are random numbers.
+    :param ran_in: PYTORCH, OPENVINO or EXPORTED.
     """
 
     name: str
     random: bool
+    ran_in: str
     measured: Measured
 
 
@@ -54,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'as long')  # fmt: skip
     add('--frames', type=int, default=5, help='real frames, after one that warms up')
     add('--precision', choices=PRECISIONS, default='auto')
+    add(
+        '--exported',
+        action='store_true',
+        help='also what `pose3d export` makes of each, which does not run in bf16',
+    )
     add('--paper', action='store_true',
         help="RootNet and PoseNet of the paper, with random weights, instead of the default ones",
         )  # fmt: skip
@@ -70,24 +85,58 @@ def _weights(text: str) -> tuple[str, Path]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure the detectors, each in a process of its own; return the exit status."""
+    if arguments.exported:
+        if arguments.precision == 'bf16':
+            raise RuntimeUnavailable(
+                '--exported: exported detectors do not run in bf16; use --precision f32 or auto'
+            )
+        stages.need_extra('--exported', *stages.DETR_EXTRA, 'onnxscript')
     people = people_of_frames(arguments.frames)
     given = dict(arguments.weights)
-    names = [name for name in DETECTORS if name == DEFAULT or name in arguments.detectors]
     rows = []
-    for name in names:
-        path = given.get(name)
-        job = Job(
-            name,
-            DETECTORS[name][1],
-            None if path is None else str(path),
-            arguments.precision,
-            arguments.paper,
-            people,
-        )
-        print(f'measuring {DETECTORS[name][0]}', file=sys.stderr, flush=True)
-        rows.append(Row(name, name != DEFAULT and path is None, measure(job)))
+    for name in DETECTORS:
+        if name == DEFAULT or name in arguments.detectors:
+            rows += _rows(name, given.get(name), arguments, people)
     report.give_out('detectors', [table(rows, arguments)], arguments)
     return 0
+
+
+def _rows(
+    name: str, path: Path | None, arguments: argparse.Namespace, people: list[list[list[float]]]
+) -> list[Row]:
+    """Measure a detector as it is, and exported where that is asked for."""
+    title, model, _ = DETECTORS[name]
+
+    def row(ran_in: str, weights_path: Path | None) -> Row:
+        print(f'measuring {title} in {ran_in}', file=sys.stderr, flush=True)
+        file = None if weights_path is None else str(weights_path)
+        job = Job(name, model, file, arguments.precision, arguments.paper, people)
+        return Row(name, name != DEFAULT and path is None, ran_in, measure(job))
+
+    if name == DEFAULT:
+        return [row(OPENVINO, path)]
+    if path is not None and path.suffix == stages.ONNX:
+        return [row(EXPORTED, path)]
+    rows = [row(PYTORCH, path)]
+    if arguments.exported:
+        print(f'exporting {title}', file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(row(EXPORTED, _exported(name, path, Path(folder))))
+    return rows
+
+
+def _exported(name: str, path: Path | None, folder: Path) -> Path:
+    """Return what `pose3d export` makes of a detector, with random weights where none are given.
+
+    :raises weights.WeightsError: it cannot be exported.
+    """
+    from pose3d_ros.benchmarks import random_detectors  # with PyTorch, which is an extra
+    from pose3d_ros.models import export
+
+    try:
+        return random_detectors.write_onnx(name, path, folder)
+    except (export.ExportError, WeightFileError) as error:
+        raise weights.WeightsError(f'{name}: {error}') from error
 
 
 def people_of_frames(count: int) -> list[list[list[float]]]:
@@ -124,6 +173,7 @@ def table(rows: list[Row], arguments: argparse.Namespace) -> report.Table:
                 DETECTORS[row.name][0],
                 DETECTORS[row.name][2],
                 'random' if row.random else 'published',
+                row.ran_in,
                 m.precision,
                 m.detect_ms,
                 m.root_ms,
@@ -139,7 +189,7 @@ def table(rows: list[Row], arguments: argparse.Namespace) -> report.Table:
         f'{arguments.frames} frames of 1088 x 1920, {reference.people:.1f} people each; '
         f'RootNet and PoseNet: {behind}',
         (
-            ('detector', ''), ('input px', ''), ('weights', ''), ('runs in', ''),
+            ('detector', ''), ('input px', ''), ('weights', ''), ('runs in', ''), ('precision', ''),
             ('DetectNet ms', '.0f'), ('RootNet ms', '.0f'), ('PoseNet ms', '.0f'),
             ('total ms', '.0f'), ('DetectNet / default', '.1f'), ('total / default', '.1f'),
             ('peak MiB', '.0f'),

@@ -4,9 +4,12 @@ The sizes are those of the repositories on the Hugging Face hub that the weights
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
+from torch import nn
 from transformers import (
     AutoModelForObjectDetection,
     DetrConfig,
@@ -18,12 +21,16 @@ from transformers import (
     RTDetrResNetConfig,
     RTDetrV2Config,
 )
+from transformers.utils import logging
 
+from pose3d_ros.models import export, export_detr, export_mask_rcnn
 from pose3d_ros.models.detr import Detr, Loaded
 from pose3d_ros.models.mask_rcnn import MaskRCNN, make_mask_rcnn
 from pose3d_ros.models.runtime import RuntimeOptions
 
+MASK_RCNNS = ('mask_rcnn', 'mask_rcnn_v2')
 _COCO_LABELS = 80
+_PERSON = 0
 _BASIC_RESNET = {
     'hidden_sizes': [64, 128, 256, 512],
     'depths': [2, 2, 2, 2],
@@ -44,13 +51,55 @@ _HGNET_B0 = {
 
 def make(name: str, options: RuntimeOptions) -> MaskRCNN | Detr:
     """Return a detector by its name in the weights table, with seeded random weights."""
-    torch.manual_seed(0)
-    if name in ('mask_rcnn', 'mask_rcnn_v2'):
-        network = make_mask_rcnn(v2=name == 'mask_rcnn_v2').eval().requires_grad_(False)
+    network = _network(name)
+    if name in MASK_RCNNS:
         return MaskRCNN(network, options)
-    network = AutoModelForObjectDetection.from_config(CONFIGS[name]()).eval().requires_grad_(False)
-    processor: Any = DetrImageProcessor() if name.startswith('detr') else RTDetrImageProcessor()
-    return Detr(Loaded(network, processor, 0), options)
+    return Detr(Loaded(network, _processor(name), _PERSON), options)
+
+
+def write_onnx(name: str, weights: Path | None, folder: Path) -> Path:
+    """Write what `pose3d export` makes of a detector, and return the file.
+
+    Random weights, the same as those of `make`, are not compared: which of thousands of places a
+    network looks at, all as likely, hangs on a last digit there.
+
+    :param weights: None = random ones.
+    :raises export.ExportError: it differs from PyTorch.
+    """
+    out = folder / f'{name}.onnx'
+    load = export_mask_rcnn.mask_rcnn if name in MASK_RCNNS else export_detr.detr
+    if weights is None:
+        onnx.save(export.converted(load(_written(name, folder)), 'f32'), out)
+    else:
+        export.write(load(weights), out, 'f32')
+    return out
+
+
+def _written(name: str, folder: Path) -> Path:
+    """Write a network as it is published."""
+    network, path = _network(name), folder / name
+    if name in MASK_RCNNS:
+        torch.save(network.state_dict(), path)
+    else:
+        logging.disable_progress_bar()
+        network.save_pretrained(path)
+        _processor(name).save_pretrained(path)
+    return path
+
+
+def _network(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    if name in MASK_RCNNS:
+        network = make_mask_rcnn(v2=name == 'mask_rcnn_v2')
+    else:
+        config = CONFIGS[name]()
+        config.id2label[_PERSON] = 'person'
+        network = AutoModelForObjectDetection.from_config(config)
+    return network.eval().requires_grad_(False)
+
+
+def _processor(name: str) -> Any:
+    return DetrImageProcessor() if name.startswith('detr') else RTDetrImageProcessor()
 
 
 def _detr_r50() -> DetrConfig:

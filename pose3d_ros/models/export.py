@@ -163,7 +163,7 @@ def write(network: Exportable, out: Path, precision: str) -> list[Difference]:
     # beside its place, so that it can be moved there in one step; OpenVINO goes by the suffix
     with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
         part = Path(folder) / f'part{out.suffix}'
-        onnx.save(_converted(network, precision), part)
+        onnx.save(converted(network, precision), part)
         differences = network.compare(part, precision)
         # also refuses NaN
         if not all(d.largest <= d.allowed for d in differences):
@@ -173,8 +173,12 @@ def write(network: Exportable, out: Path, precision: str) -> list[Difference]:
     return differences
 
 
-def _converted(network: Exportable, precision: str) -> onnx.ModelProto:
-    """Return the graph, with metadata and without paths of this machine."""
+def converted(network: Exportable, precision: str) -> onnx.ModelProto:
+    """Return the graph, with metadata and without paths of this machine, not compared.
+
+    :param network: is changed where it is written in less than f32.
+    :param precision: of PRECISIONS.
+    """
     module = network.module.eval()
     if precision != 'f32':
         (network.lower or round_weights)(module, PRECISIONS[precision])

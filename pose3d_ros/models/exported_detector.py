@@ -128,6 +128,11 @@ def _read(path: Path, kind: str) -> tuple[ImageInput, dict[str, int]]:
     """Return how the network of a file wants its images, and to what size they are scaled."""
     file = onnx_files.read(path)
     onnx_files.expect(path, file, SCORES)
+    if BOXES not in file.outputs:
+        raise OnnxFileError(
+            f'{path} is not an exported detector: expected are the outputs {SCORES} and {BOXES}, '
+            f'found {", ".join(file.outputs)}'
+        )
     found = file.metadata.get('detector')
     if found != kind and found in KINDS:
         raise OnnxFileError(
