@@ -218,17 +218,35 @@ def test_the_head_stands_logits_out_of_the_range_of_exp() -> None:
     np.testing.assert_allclose(found, exact, atol=1e-2)
 
 
-def test_the_head_can_be_trained() -> None:
-    """Its gradients are those of softmax and marginals."""
-    features, layer = head(2)
-    slow = copy.deepcopy(layer).requires_grad_(True)
+@pytest.mark.parametrize('budget_mib', [1, 2, 64])
+def test_the_head_can_be_trained(budget_mib: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its gradients are those of softmax and marginals, in pieces of any size."""
+    monkeypatch.setattr(heatmaps, '_CPU_BYTES', budget_mib << 20)
+    features, layer = head(3)
+    layer.bias += 50  # out of the range of exp(), together with what follows
+    exact = copy.deepcopy(layer).double().requires_grad_(True)
+    ours, theirs = features.requires_grad_(True), features.detach().double().requires_grad_(True)
     layer.requires_grad_(True)
-    weights = torch.linspace(-1, 1, 12).view(2, 2, 3)
-    (expectation_3d(features, layer) * weights).sum().backward()
-    (marginals(features, slow) * weights).sum().backward()
-    scale = float(slow.weight.grad.abs().max())
-    np.testing.assert_allclose(layer.weight.grad, slow.weight.grad, atol=1e-3 * scale)
-    np.testing.assert_allclose(layer.bias.grad, slow.bias.grad, atol=1e-3 * scale)
+    weights = torch.linspace(-1, 1, 18).view(2, 3, 3)
+    (expectation_3d(ours, layer) * weights).sum().backward()
+    (marginals(theirs, exact) * weights).sum().backward()
+    for found, wanted in ((ours, theirs), (layer.weight, exact.weight), (layer.bias, exact.bias)):
+        scale = float(wanted.grad.abs().max())
+        np.testing.assert_allclose(found.grad, wanted.grad, atol=1e-3 * scale)
+
+
+def test_training_the_head_keeps_no_volume() -> None:
+    features, layer = head(5)
+    layer.requires_grad_(True)
+    kept: list[int] = []
+
+    def note(tensor: Any) -> Any:
+        kept.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        expectation_3d(features.requires_grad_(True), layer)
+    assert max(kept) == features.numel() < 5 * 64**3 * len(features)
 
 
 @pytest.mark.parametrize('name', ['NPU', 'cuda:99', 'GPU.99', 'GPU.x', ''])

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='DIR',
         help='an empty or a new folder (default: %(default)s)',
     )
-    add('--images', type=int, default=640, metavar='N', help='to train on (default: %(default)s)')
+    add('--images', type=int, default=400, metavar='N', help='to train on (default: %(default)s)')
     add(
         '--test-images',
         type=int,

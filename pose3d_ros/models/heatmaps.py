@@ -4,7 +4,9 @@ Integral regression (Sun et al., "Integral Human Pose Regression", ECCV 2018): t
 expectation of the cell's index under the softmax of the heatmap.
 """
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -77,24 +79,83 @@ def expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
     :param features: (b, 256, 64, 64).
     :param layer: its outputs are joint * 64 + depth.
     """
-    cells, rows = features.flatten(2), layer.weight.flatten(1)
+    rows = layer.weight.flatten(1)
     bias = torch.zeros_like(rows[:, 0]) if layer.bias is None else layer.bias
-    joints = len(rows) // SIZE
+    found: torch.Tensor = _Expectation3D.apply(features.flatten(2), rows, bias)
+    return found
+
+
+class _Expectation3D(torch.autograd.Function):
+    """`expectation_3d` of cells (b, 256, 4096), rows (j * 64, 256) and bias (j * 64,).
+
+    What autograd would keep for the way back is every volume; here they are made a second time, a
+    piece after the other, and each goes into the gradients at once. With p the softmax of the
+    logits v of a joint, the derivative of its expected x is p (x - expected x).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, cells: torch.Tensor, rows: torch.Tensor, bias: torch.Tensor
+    ) -> torch.Tensor:
+        joints = len(rows) // SIZE
+        found = cells.new_empty(len(cells), joints, 3)
+        # the logarithm of each joint's sum of exponentials
+        norms = cells.new_empty(len(cells), joints)
+        for crops, some in _pieces(cells, joints):
+            part = _rows_of(some)
+            masses, top = _masses(cells[crops], rows[part], bias[part])
+            found[crops, some], total = _expectations(masses)
+            norms[crops, some] = top + total.log()
+        ctx.save_for_backward(cells, rows, bias, found, norms)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        cells, rows, bias, found, norms = ctx.saved_tensors
+        (gradient,) = gradients
+        index = torch.arange(SIZE, device=cells.device, dtype=cells.dtype)
+        y, x = (place.flatten() for place in torch.meshgrid(index, index, indexing='ij'))
+        of_cells, of_rows = torch.zeros_like(cells), torch.zeros_like(rows)
+        of_bias = torch.zeros_like(bias)
+        for crops, some in _pieces(cells, found.shape[1]):
+            part = _rows_of(some)
+            b, joints = len(cells[crops]), some.stop - some.start
+            volume = _product(rows[part], cells[crops]).view(b, joints, SIZE, _CELLS)
+            shift = bias[part].view(joints, SIZE) - norms[crops, some, None]
+            probability = volume.add_(shift[..., None]).exp_()
+            gx, gy, gz = gradient[crops, some, None].unbind(dim=3)
+            at_x, at_y, at_z = found[crops, some, None].unbind(dim=3)
+            in_plane = gx * (x - at_x) + gy * (y - at_y)
+            in_depth = gz * (index - at_z)
+            logits = probability.mul_(in_plane[:, :, None] + in_depth[..., None]).flatten(1, 2)
+            for crop, of_logits in zip(range(crops.start, crops.stop), logits, strict=True):
+                of_cells[crop].addmm_(rows[part].T, of_logits)
+                of_rows[part].addmm_(of_logits, cells[crop].T)
+            of_bias[part] += logits.sum(dim=(0, 2))
+        return of_cells, of_rows, of_bias
+
+
+def _pieces(cells: torch.Tensor, joints: int) -> Iterator[tuple[slice, slice]]:
+    """Yield crops and joints, so many at once as the device should hold volumes of."""
     budget = _CPU_BYTES if cells.device.type == 'cpu' else _GPU_BYTES
     joint_step = max(1, min(joints, budget // _JOINT_BYTES))
     crop_step = max(1, budget // (joint_step * _JOINT_BYTES))
-    step = joint_step * SIZE
-    crops = [
-        torch.cat(
-            [
-                _joint_expectations(piece, rows[i : i + step], bias[i : i + step])
-                for i in range(0, len(rows), step)
-            ],
-            dim=1,
-        )
-        for piece in cells.split(crop_step)
-    ]
-    return torch.cat(crops)
+    for crop in range(0, len(cells), crop_step):
+        for joint in range(0, joints, joint_step):
+            yield (
+                slice(crop, min(crop + crop_step, len(cells))),
+                slice(joint, min(joint + joint_step, joints)),
+            )
+
+
+def _rows_of(joints: slice) -> slice:
+    return slice(joints.start * SIZE, joints.stop * SIZE)
+
+
+def _product(rows: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    """Return rows @ cells (b, r, 4096), without the bias."""
+    # one crop as a plain product: the batched one runs its products on one core each
+    return (rows @ cells[0])[None] if len(cells) == 1 else rows @ cells
 
 
 def softmax_expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
@@ -118,39 +179,38 @@ def softmax_expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Te
         joints = volume.shape[1] // SIZE
         probability = volume.reshape(-1, joints, SIZE * _CELLS).softmax(dim=2)
         masses.append(probability.reshape(-1, joints, SIZE, _CELLS) @ moments)
-    return _expectations(torch.cat(masses, dim=1))
+    return _expectations(torch.cat(masses, dim=1))[0]
 
 
-def _joint_expectations(
+def _masses(
     cells: torch.Tensor, rows: torch.Tensor, bias: torch.Tensor
-) -> torch.Tensor:
-    """Return the expected x, y, z (b, j, 3) of joints.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return each depth's mass and its shares of x and y (b, j, 64, 3), and the shift (b, j).
 
     :param cells: (b, 256, 4096) features.
     :param rows: (j * 64, 256) the joints' part of the convolution.
     :param bias: (j * 64,).
     """
     b, joints = len(cells), len(rows) // SIZE
-    # one crop as a plain product: the batched one runs its products on one core each
-    volume = (rows @ cells[0])[None] if b == 1 else rows @ cells
+    volume = _product(rows, cells)
     # Softmax is the same from any common shift; the largest logit keeps exp() in range. The bias
     # is constant over a depth's cells, so it joins the shift and costs no pass of its own.
-    largest = volume.detach().amax(dim=2) + bias.detach()
+    largest = volume.amax(dim=2) + bias
     top = largest.view(b, joints, SIZE).amax(dim=2, keepdim=True)
     shift = (bias.view(joints, SIZE) - top).view(b, joints * SIZE, 1)
-    mass = volume.add_(shift).exp_() @ _moment_vectors(cells.device)
-    return _expectations(mass.view(b, joints, SIZE, 3))
+    masses = volume.add_(shift).exp_() @ _moment_vectors(cells.device)
+    return masses.view(b, joints, SIZE, 3), top[..., 0]
 
 
-def _expectations(mass: torch.Tensor) -> torch.Tensor:
+def _expectations(mass: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the expected x, y, z (b, j, 3) for each depth's mass and its shares of x and y.
 
-    :param mass: (b, j, 64, 3), in any unit.
+    :param mass: (b, j, 64, 3), in any unit; its sum (b, j) is returned too.
     """
     total, x, y = mass.sum(dim=2).unbind(dim=2)
     depth = torch.arange(SIZE, device=mass.device, dtype=torch.float32) - _MIDDLE
     z = mass[..., 0] @ depth
-    return torch.stack([x, y, z], dim=2) / total[..., None] + _MIDDLE
+    return torch.stack([x, y, z], dim=2) / total[..., None] + _MIDDLE, total
 
 
 def _moment_vectors(device: torch.device) -> torch.Tensor:
