@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bodies import body
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 from real import people_image
 from sensor_msgs.msg import CameraInfo, Image
@@ -307,3 +308,17 @@ def test_a_stature_that_changes_nothing_is_told_of(
     graph.add(RootNetNode(**settings(**parameters)))
     said = "'person_height_m' and 'person_height_stddev_m' change nothing: model 3dmppe"
     assert (said in capfd.readouterr().err) is warned
+
+
+@pytest.mark.parametrize(('model', 'stature'), [('keypoints', '1.25'), ('3dmppe', None)])
+def test_the_stature_that_distances_rest_on_is_said(
+    graph: Any, fakes: None, model: str, stature: str | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In the log and in the data, where the model rests on one."""
+    diagnostics = graph.collect(DiagnosticArray, '/diagnostics')
+    graph.add(RootNetNode(**settings(model=model, person_height_m=1.25)))
+    graph.wait(lambda: diagnostics, 'diagnostics', 20)
+    values = {pair.key: pair.value for pair in diagnostics[0].status[0].values}
+    assert values.get('person_height_m') == stature and values['model'] == model
+    said = 'distances rest on people being 1.25 m tall, standard deviation 0.09 m'
+    assert (said in capfd.readouterr().err) is (stature is not None)

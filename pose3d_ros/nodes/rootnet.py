@@ -52,6 +52,12 @@ class RootNetNode(JoiningStage):
             )
         self._rootnet = ROOTNETS[model](weights_dir(self), runtime_options(self), own_weights(self))
         self._publisher = self.create_publisher(PersonArray, 'roots', RESULT_QOS)
+        if model in ROOTNETS_OF_STATURE:
+            body = _body(self)
+            self.get_logger().info(
+                f'distances rest on people being {body.height_m:.2f} m tall, standard deviation '
+                f'{body.height_stddev_m:.2f} m'
+            )
         self.start()
 
     def process(self, frame: Frame, given: Persons | PersonArray) -> Persons:
@@ -61,6 +67,12 @@ class RootNetNode(JoiningStage):
         persons = self._rootnet(frame.image, persons, camera, _body(self))
         self._publisher.publish(persons_to_message(persons, frame.header, camera))
         return persons
+
+    def describe(self) -> dict[str, str]:
+        """Return what its numbers rest on, for diagnostics: the stature too, if it does."""
+        if value_of(self, 'model') not in ROOTNETS_OF_STATURE:
+            return super().describe()
+        return super().describe() | {'person_height_m': f'{_body(self).height_m:g}'}
 
     def networks(self) -> Sequence[Runs]:
         """Return the rootnet's networks."""

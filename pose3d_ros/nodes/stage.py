@@ -157,11 +157,15 @@ class Stage(Node):
     def _log(self, log: Callable[..., bool], text: str) -> None:
         log(text, throttle_duration_sec=_LOG_EVERY_S)
 
+    def describe(self) -> dict[str, str]:
+        """Return what its numbers rest on, for diagnostics."""
+        precisions = ','.join(n.precision for n in self.networks())
+        return {'model': value_of(self, 'model'), 'precision': precisions}
+
     def _publish_diagnostics(self) -> None:
         values = self.accounting.summary()
         texts = {key: f'{value:.6g}' for key, value in values.items()}
-        texts['model'] = value_of(self, 'model')
-        texts['precision'] = ','.join(n.precision for n in self.networks())
+        texts |= self.describe()
         status = DiagnosticStatus(
             level=DiagnosticStatus.OK,
             name=f'{self.get_fully_qualified_name().lstrip("/")}: frames',
