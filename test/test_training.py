@@ -160,8 +160,8 @@ def test_without_a_saved_state_in_the_epoch_the_epoch_is_repeated(
 def deliver(number: signal.Signals) -> None:
     """Do what a signal does, without one.
 
-    Handlers of ROS, which other tests leave in this process, would end it; real signals go to the
-    process of `pose3d train` in test_train_command.
+    Whatever else handles signals in a process of tests has no say then; real ones go to the process
+    of `pose3d train` in test_train_command.
     """
     handler = signal.getsignal(number)
     assert callable(handler)
