@@ -1,5 +1,6 @@
 """Cameras that are not calibrated, over real topics: what is assumed, said, refused and ignored."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -283,10 +284,13 @@ def test_one_process_has_one_camera(
 
     made({'field_of_view_deg': 70.0}, {'field_of_view_deg': 70.0})
     made({'field_of_view_deg': 70.0}, {})
+    running = threading.active_count()
     with pytest.raises(ParameterError, match=r"'field_of_view_deg' is 70\.0 for posenet and 0\.0"):
         made({}, {'field_of_view_deg': 70.0})
     with pytest.raises(ParameterError, match="'rectified' is true for posenet and auto"):
         made({}, {'rectified': 'true'})
+    # and the nodes that were made by then are gone again
+    assert threading.active_count() == running
 
 
 @pytest.mark.parametrize(

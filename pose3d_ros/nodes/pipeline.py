@@ -1,6 +1,7 @@
 """pipeline: detector, rootnet and posenet in one process that decodes each image once."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from pose3d_ros.nodes.detector import DetectorNode
 from pose3d_ros.nodes.parameters import ParameterError, value_of
@@ -15,19 +16,28 @@ def make_pipeline() -> Sequence[Stage]:
 
     :raises ParameterError: posenet is given another camera than rootnet, which has it for both.
     """
-    rootnet = RootNetNode(joined=True)
-    posenet = PoseNetNode(joined=True, camera=rootnet.camera)
-    for param in CAMERA:
-        ours, others = value_of(rootnet, param.name), value_of(posenet, param.name)
-        if others not in (ours, param.default):
-            raise ParameterError(
-                f"parameter '{param.name}' is {others} for posenet and {ours} for rootnet, whose "
-                'camera counts for both in one process: set it for rootnet'
-            )
-    rootnet.downstream = posenet
-    detector = DetectorNode()  # last: images come in only once all is ready
-    detector.downstream = rootnet
+    with ExitStack() as undo:
+        rootnet = RootNetNode(joined=True)
+        undo.callback(_take_down, rootnet)
+        posenet = PoseNetNode(joined=True, camera=rootnet.camera)
+        undo.callback(_take_down, posenet)
+        for param in CAMERA:
+            ours, others = value_of(rootnet, param.name), value_of(posenet, param.name)
+            if others not in (ours, param.default):
+                raise ParameterError(
+                    f"parameter '{param.name}' is {others} for posenet and {ours} for rootnet, "
+                    'whose camera counts for both in one process: set it for rootnet'
+                )
+        rootnet.downstream = posenet
+        detector = DetectorNode()  # last: images come in only once all is ready
+        detector.downstream = rootnet
+        undo.pop_all()
     return detector, rootnet, posenet
+
+
+def _take_down(stage: Stage) -> None:
+    stage.close()
+    stage.destroy_node()
 
 
 def main(args: list[str] | None = None) -> None:
