@@ -433,7 +433,7 @@ def measured(detect_ms: float, total_ms: float, precision: str = 'f32') -> Measu
 def test_detectors_are_compared_with_the_default_one() -> None:
     rows = [
         detectors.Row('yolox', False, detectors.OPENVINO, measured(40, 70, 'bf16')),
-        detectors.Row('detr_r50', True, detectors.PYTORCH, measured(2000, 2030)),
+        detectors.Row('detr_r50', True, detectors.TORCH, measured(2000, 2030)),
     ]
     table = detectors.table(rows, parsed('detectors', '--paper', '--frames', '4'))
     assert (

@@ -17,6 +17,7 @@ torch = needed_torch()
 from accelerate.state import AcceleratorState  # noqa: E402
 
 from pose3d_ros.benchmarks.training_scores import (  # noqa: E402
+    Comparison,
     Found,
     Score,
     matched,
@@ -113,7 +114,7 @@ def test_poses_are_matched_to_the_people_whom_they_cover() -> None:
     near = truth.joints[[1]] + [0.05, 0, 0]
     in_0 = poses_of(np.concatenate([ghost, near, truth.joints[[1, 0]]]))
     in_1 = poses_of(np.concatenate([truth.joints[[3]], np.full((1, 18, 3), np.nan)]))
-    found = matched(truth, [1, 0], [in_1, in_0])
+    found = matched(truth, {1: in_1, 0: in_0})
     assert sorted(found.rows.tolist()) == [0, 1, 3]
     np.testing.assert_allclose(found.joints, truth.joints[found.rows])
     np.testing.assert_allclose(found.roots, truth.roots[found.rows])
@@ -121,7 +122,7 @@ def test_poses_are_matched_to_the_people_whom_they_cover() -> None:
 
 def test_nobody_found_is_nobody() -> None:
     truth = street([4.0], [0])
-    found = matched(truth, [0], [poses_of(np.zeros((0, 18, 3)))])
+    found = matched(truth, {0: poses_of(np.zeros((0, 18, 3)))})
     assert len(found.rows) == 0 and found.joints.shape == (0, 18, 3)
 
 
@@ -144,9 +145,9 @@ def test_too_little_learned_is_a_failure(
 ) -> None:
     """The worst MRPE counts, 0.7 here."""
     scores = [
-        Score('ours', 5, 500, 400, 180), Score('trivial', 5, 1000, 900, 200),
-        Score('the graph', 4, 700, 500, 210), Score('trivial', 4, 1000, 900, 200),
-    ]  # fmt: skip
+        Comparison(Score('ours', 5, 500, 400, 180), Score('trivial', 5, 1000, 900, 200)),
+        Comparison(Score('the graph', 4, 700, 500, 210), Score('trivial', 4, 1000, 900, 200)),
+    ]
     given = argparse.Namespace(out=tmp_path, margin=margin, epochs=2)
     assert train_smoke._verdict(scores, street([4.0], [0]), 60.0, given) == status
     said = capsys.readouterr()
@@ -187,6 +188,6 @@ def test_a_step_that_fails_ends_it(tmp_path: Path) -> None:
 
 
 def test_ratios_are_to_the_trivial_predictor_below() -> None:
-    scores = [Score('ours', 5, 500, 400, 180), Score('trivial', 5, 1000, 900, 200)]
-    (_, ours, nothing) = score_table('t', scores, '').cells()
+    scores = Comparison(Score('ours', 5, 500, 400, 180), Score('trivial', 5, 1000, 900, 200))
+    (_, ours, nothing) = score_table('t', [scores], '').cells()
     assert (ours[-2:], nothing[-2:]) == (['0.50', '0.90'], ['-', '-'])

@@ -11,6 +11,7 @@ from pathlib import Path
 from pose3d_ros import stages, weights
 from pose3d_ros.benchmarks import report
 from pose3d_ros.benchmarks.detector_process import Job, Measured, frames
+from pose3d_ros.benchmarks.stages import EXPORTED, TORCH
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import (
@@ -22,8 +23,8 @@ from pose3d_ros.models.runtime import (
 from pose3d_ros.models.yolox import LONG_SIDE
 
 DEFAULT = 'yolox'
-#: What runs a detector.
-PYTORCH, OPENVINO, EXPORTED = 'PyTorch', 'OpenVINO', 'OpenVINO, exported'
+#: What runs the default detector; what runs the others, `benchmarks.stages` names.
+OPENVINO = 'OpenVINO'
 _SQUARE = '640 x 640'
 _PUBLISHED = '800, at most 1333'
 #: Detector -> what it is called, model of the node, input pixels.
@@ -44,7 +45,7 @@ class Row:
 
     :param name: key of DETECTORS.
     :param random: its weights are random numbers.
-    :param ran_in: PYTORCH, OPENVINO or EXPORTED.
+    :param ran_in: TORCH, OPENVINO or EXPORTED.
     """
 
     name: str
@@ -117,7 +118,7 @@ def _rows(
         return [row(OPENVINO, path)]
     if path is not None and path.suffix == stages.ONNX:
         return [row(EXPORTED, path)]
-    rows = [row(PYTORCH, path)]
+    rows = [row(TORCH, path)]
     if arguments.exported:
         print(f'exporting {title}', file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """What a trained pair is worth on held-out people, beside predictors that have learned nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.data.annotations import Annotations
 from pose3d_ros.evaluation import baselines, mpjpe, root_errors
+from pose3d_ros.evaluation.metrics import best_pairs
 from pose3d_ros.evaluation.running import projected
 from pose3d_ros.evaluation.subjects import Subjects
 from pose3d_ros.people import Poses
@@ -55,6 +56,24 @@ class Score:
         return cls(name, len(found.rows), *(1000 * float(mean) for mean in means))
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """The networks' errors, and those of the trivial predictor for the same people."""
+
+    networks: Score
+    trivial: Score
+
+    @property
+    def mrpe_ratio(self) -> float:
+        """Return the networks' MRPE over the trivial predictor's."""
+        return self.networks.mrpe_mm / self.trivial.mrpe_mm
+
+    @property
+    def mpjpe_ratio(self) -> float:
+        """Return the networks' MPJPE over the trivial predictor's."""
+        return self.networks.mpjpe_mm / self.trivial.mpjpe_mm
+
+
 def trivial(training: Annotations, truth: Annotations, rows: np.ndarray) -> Found:
     """Return the best that needs no image: true boxes at one gamma * k, and the mean pose.
 
@@ -67,28 +86,27 @@ def trivial(training: Annotations, truth: Annotations, rows: np.ndarray) -> Foun
     return Found(placed.rows, placed.roots, poses.joints)
 
 
-def matched(truth: Annotations, images: Sequence[int], poses: Sequence[Poses]) -> Found:
+def matched(truth: Annotations, poses: Mapping[int, Poses]) -> Found:
     """Return which of the poses of some images are of which of their true people.
 
     Pairs are made from the nearest in the image on, each person and each pose once; the distance is
     the median of the joints', in the image.
 
-    :param images: which of the data set's.
-    :param poses: of each of these images, in the data set's joint set.
+    :param poses: those found, by which of the data set's images, in the data set's joint set.
     """
-    rows: list[int] = []
-    chosen: list[tuple[np.ndarray, np.ndarray]] = []
-    for image, found in zip(images, poses, strict=True):
+    rows, roots, joints = [], [], []
+    for image, found in poses.items():
         people = np.flatnonzero(truth.image_indices == image)
         apart = _apart(truth[people], found)
-        while apart.size and apart.min() < _NEAR:
-            person, pose = np.unravel_index(apart.argmin(), apart.shape)
-            rows.append(int(people[person]))
-            chosen.append((found.roots[pose], found.joints[pose]))
-            apart[person], apart[:, pose] = np.inf, np.inf
-    roots = np.array([root for root, _ in chosen]).reshape(-1, 3)
-    joints = np.array([pose for _, pose in chosen]).reshape(-1, len(truth.skeleton), 3)
-    return Found(np.array(rows, np.int64), roots, joints)
+        for person, pose in best_pairs(-apart, apart < _NEAR):
+            rows.append(people[person])
+            roots.append(found.roots[pose])
+            joints.append(found.joints[pose])
+    return Found(
+        np.array(rows, np.int64),
+        np.array(roots).reshape(-1, 3),
+        np.array(joints).reshape(-1, len(truth.skeleton), 3),
+    )
 
 
 def _apart(people: Annotations, found: Poses) -> np.ndarray:
@@ -102,15 +120,16 @@ def _apart(people: Annotations, found: Poses) -> np.ndarray:
     return apart
 
 
-def score_table(title: str, scores: Sequence[Score], note: str) -> Table:
+def score_table(title: str, comparisons: Sequence[Comparison], note: str) -> Table:
     """Return scores, each of networks before that of the trivial predictor for the same people."""
+    nothing = float('nan')
     rows: list[tuple[str | float, ...]] = []
-    for i, s in enumerate(scores):
-        ratios = (float('nan'), float('nan'))
-        if i % 2 == 0:
-            trivial_one = scores[i + 1]
-            ratios = s.mrpe_mm / trivial_one.mrpe_mm, s.mpjpe_mm / trivial_one.mpjpe_mm
-        rows.append((s.name, s.people, s.mrpe_mm, s.depth_mm, s.mpjpe_mm, *ratios))
+    for c in comparisons:
+        for s, ratios in (
+            (c.networks, (c.mrpe_ratio, c.mpjpe_ratio)),
+            (c.trivial, (nothing, nothing)),
+        ):
+            rows.append((s.name, s.people, s.mrpe_mm, s.depth_mm, s.mpjpe_mm, *ratios))
     columns = (
         ('predictor', ''), ('people', 'd'), ('MRPE mm', '.0f'), ('of it depth', '.0f'),
         ('MPJPE mm', '.0f'), ('MRPE ratio', '.2f'), ('MPJPE ratio', '.2f'),

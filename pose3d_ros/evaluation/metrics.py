@@ -164,6 +164,21 @@ class BoxMatches:
         )
 
 
+def best_pairs(likeness: np.ndarray, allowed: np.ndarray) -> list[tuple[int, int]]:
+    """Return pairs of rows and columns, the most alike first, each row and column once at most.
+
+    :param likeness: (m, n).
+    :param allowed: (m, n) which pairs may be made at all.
+    """
+    left = np.where(allowed, likeness, -np.inf)
+    pairs = []
+    while left.max(initial=-np.inf) > -np.inf:
+        row, column = np.unravel_index(left.argmax(), left.shape)
+        pairs.append((int(row), int(column)))
+        left[row], left[:, column] = -np.inf, -np.inf
+    return pairs
+
+
 def match_boxes(
     boxes: np.ndarray,
     scores: np.ndarray,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pose3d_ros.data.annotations import Annotations, DataError
-from pose3d_ros.evaluation.metrics import box_overlaps
+from pose3d_ros.evaluation.metrics import best_pairs, box_overlaps
 from pose3d_ros.evaluation.multi_person import rows_by_image
 from pose3d_ros.models import crops3dmppe
 
@@ -164,10 +164,8 @@ def _meant(annotations: Annotations, images: np.ndarray, squares: np.ndarray) ->
             found[rows] = there
             continue
         overlaps = box_overlaps(squares[rows], truth[there])[0]
-        while overlaps.max(initial=0) >= _MIN_IOU:
-            box, person = np.unravel_index(overlaps.argmax(), overlaps.shape)
+        for box, person in best_pairs(overlaps, overlaps >= _MIN_IOU):
             found[rows[box]] = there[person]
-            overlaps[box], overlaps[:, person] = -1, -1
     return found
 
 

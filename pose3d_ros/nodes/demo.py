@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,24 +44,32 @@ class Recording:
 
 
 def record_graph(
-    clip: Path, camera: Path, bag: Path, log_dir: Path, rate: float, composed: bool
+    films: Sequence[tuple[Path, Path]],
+    bag: Path,
+    log_dir: Path,
+    rate: float,
+    nodes: Mapping[str, Sequence[str]],
 ) -> None:
-    """Play a clip into detector, rootnet, posenet and record everything into a bag.
+    """Play films, one after the other, into nodes, and record everything into a bag.
 
+    :param films: clips or folders of images, each with the YAML file of its camera.
+    :param nodes: those that take images, with their parameters as 'name:=value'.
     :raises ProcessError: a process failed; the others are stopped.
     """
     with processes(log_dir) as start:
         start('recorder', f'output:={bag}')
-        for name in ('pipeline',) if composed else _STAGES:
-            start(name)
-        player = start(
-            'player',
-            f'source:={clip}',
-            f'camera:={camera}',
-            f'rate:={rate}',
-            f'subscribers:={2 if composed else 4}',
-        )
-        player.wait(timeout=600)
+        for name, parameters in nodes.items():
+            start(name, *parameters)
+        for clip, camera in films:
+            player = start(
+                'player',
+                f'source:={clip}',
+                f'camera:={camera}',
+                f'rate:={rate}',
+                f'subscribers:={len(nodes) + 1}',  # and the recorder
+            )
+            if player.wait(timeout=600):
+                break  # which one has failed is told at the end of the context
         time.sleep(1.0)  # the last frame is on its way through the stages
 
 
@@ -186,7 +194,8 @@ def run_demo(clip: Path, camera: Camera, out: Path, rate: float, composed: bool)
     shutil.rmtree(bag, ignore_errors=True)
     camera_file = out / 'camera.yaml'
     camera.to_yaml(camera_file)
-    record_graph(clip, camera_file, bag, out / 'log', rate, composed)
+    nodes = dict.fromkeys(('pipeline',) if composed else _STAGES, ())
+    record_graph([(clip, camera_file)], bag, out / 'log', rate, nodes)
     recording = read_recording(bag)
     draw_recording(recording, camera_of(bag), out)
     return table(recording)

@@ -18,9 +18,9 @@ def make_pipeline() -> Sequence[Stage]:
     """
     with ExitStack() as undo:
         rootnet = RootNetNode(joined=True)
-        undo.callback(_take_down, rootnet)
+        undo.callback(rootnet.destroy_node)
         posenet = PoseNetNode(joined=True, camera=rootnet.camera)
-        undo.callback(_take_down, posenet)
+        undo.callback(posenet.destroy_node)
         for param in CAMERA:
             ours, others = value_of(rootnet, param.name), value_of(posenet, param.name)
             if others not in (ours, param.default):
@@ -33,11 +33,6 @@ def make_pipeline() -> Sequence[Stage]:
         detector.downstream = rootnet
         undo.pop_all()
     return detector, rootnet, posenet
-
-
-def _take_down(stage: Stage) -> None:
-    stage.close()
-    stage.destroy_node()
 
 
 def main(args: list[str] | None = None) -> None:

@@ -97,6 +97,11 @@ class Stage(Node):
         if self._worker.is_alive():
             self._worker.join(timeout=10.0)
 
+    def destroy_node(self) -> None:
+        """Take the node down: the worker first, which uses it."""
+        self.close()
+        super().destroy_node()
+
     def has_room(self) -> bool:
         """Return whether no job waits here: one may be in work."""
         return self._waiting is None
@@ -200,7 +205,6 @@ def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = Non
         pass  # asked to end while networks were loaded
     finally:
         for stage in stages:
-            stage.close()
             stage.destroy_node()
         rclpy.try_shutdown()
         interrupts.ignore()

@@ -151,7 +151,8 @@ class Trainer:
         writer = SummaryWriter(
             str(self.folder / 'tensorboard'), purge_step=self._step
         ) if main else None  # fmt: skip
-        with _closed(writer), Interruption() as interruption:
+        curves = nullcontext() if writer is None else _closed(writer)
+        with curves, Interruption() as interruption:
             while not self.is_done:
                 self._epoch(interruption, writer)
                 if self._agreed(interruption.asked) and not self.is_done:
@@ -330,14 +331,12 @@ class Trainer:
 
 
 @contextmanager
-def _closed(writer: SummaryWriter | None) -> Iterator[None]:
+def _closed(writer: SummaryWriter) -> Iterator[None]:
     """Close the curves at the end; a full disk, which they meet too, is told by whom it stops."""
     try:
         yield
     except BaseException:
-        if writer is not None:
-            with suppress(OSError):  # what it could not write is not why the training ends
-                writer.close()
+        with suppress(OSError):  # what it could not write is not why the training ends
+            writer.close()
         raise
-    if writer is not None:
-        writer.close()
+    writer.close()
