@@ -134,7 +134,7 @@ class Network:
         self.busy_s = 0.0
 
     def _infer(self, images: np.ndarray) -> list[np.ndarray]:
-        self._request.infer([np.ascontiguousarray(images)], share_inputs=True)
+        self._request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)
         # copies: the request's own memory is overwritten by the next call
         return [self._request.get_tensor(name).data.copy() for name in self._outputs]
 
