@@ -171,19 +171,23 @@ def test_the_mirror_swaps_all_eight_pairs_of_muco() -> None:
 
 
 def marginals(features: Any, layer: nn.Conv2d) -> Any:
-    """Return what the original's head computes, in the precision of its arguments."""
-    volume = layer(features)
+    """Return what the original's head computes, in the precision of its arguments.
+
+    Of other than 64 x 64 cells too: places are told in 64ths all the same.
+    """
+    volume, side = layer(features), features.shape[-1]
     n, joints = len(volume), volume.shape[1] // 64
-    volume = volume.view(n, joints, -1).softmax(dim=2).view(n, joints, 64, 64, 64)
-    index = torch.arange(64, dtype=volume.dtype)
+    volume = volume.view(n, joints, -1).softmax(dim=2).view(n, joints, 64, side, side)
     sums = ((2, 3), (2, 4), (3, 4))
-    return torch.stack([(volume.sum(dim=axes) * index).sum(dim=2) for axes in sums], dim=2)
+    marginal = [volume.sum(dim=axes) for axes in sums]
+    index = [torch.arange(m.shape[2], dtype=volume.dtype) * 64 / m.shape[2] for m in marginal]
+    return torch.stack([(m * i).sum(dim=2) for m, i in zip(marginal, index, strict=True)], dim=2)
 
 
-def head(joints: int) -> tuple[Any, nn.Conv2d]:
+def head(joints: int, side: int = 64) -> tuple[Any, nn.Conv2d]:
     """Return features and a layer that make peaks as sharp as in a trained network."""
     generator = torch.Generator().manual_seed(joints)
-    features = torch.rand(2, 256, 64, 64, generator=generator).relu()
+    features = torch.rand(2, 256, side, side, generator=generator).relu()
     layer = nn.Conv2d(256, joints * 64, 1)
     nn.init.normal_(layer.weight, std=0.4, generator=generator)
     nn.init.normal_(layer.bias, generator=generator)
@@ -202,9 +206,9 @@ def test_the_head_gives_the_exact_expectation_in_pieces_of_any_size(
     np.testing.assert_allclose(expectation_3d(last, layer), exact, atol=1e-4)
 
 
-@pytest.mark.parametrize('joints', [2, 3, 5])
-def test_the_head_that_is_exported_gives_the_same(joints: int) -> None:
-    features, layer = head(joints)
+@pytest.mark.parametrize(('joints', 'side'), [(2, 64), (3, 64), (5, 64), (5, 32)])
+def test_the_head_that_is_exported_gives_the_same(joints: int, side: int) -> None:
+    features, layer = head(joints, side)
     exact = marginals(features.double(), copy.deepcopy(layer).double())
     np.testing.assert_allclose(softmax_expectation_3d(features, layer), exact, atol=1e-4)
 
@@ -218,18 +222,22 @@ def test_the_head_stands_logits_out_of_the_range_of_exp() -> None:
     np.testing.assert_allclose(found, exact, atol=1e-2)
 
 
-@pytest.mark.parametrize('budget_mib', [1, 2, 64])
-def test_the_head_can_be_trained(budget_mib: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its gradients are those of softmax and marginals, in pieces of any size."""
+@pytest.mark.parametrize(('budget_mib', 'side'), [(1, 64), (2, 64), (64, 64), (1, 32)])
+def test_the_head_can_be_trained(
+    budget_mib: int, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it finds and its gradients are those of softmax and marginals, in pieces of any size."""
     monkeypatch.setattr(heatmaps, '_CPU_BYTES', budget_mib << 20)
-    features, layer = head(3)
+    features, layer = head(3, side)
     layer.bias += 50  # out of the range of exp(), together with what follows
     exact = copy.deepcopy(layer).double().requires_grad_(True)
     ours, theirs = features.requires_grad_(True), features.detach().double().requires_grad_(True)
     layer.requires_grad_(True)
     weights = torch.linspace(-1, 1, 18).view(2, 3, 3)
-    (expectation_3d(ours, layer) * weights).sum().backward()
-    (marginals(theirs, exact) * weights).sum().backward()
+    found, wanted = expectation_3d(ours, layer), marginals(theirs, exact)
+    np.testing.assert_allclose(found.detach(), wanted.detach(), atol=1e-4)
+    (found * weights).sum().backward()
+    (wanted * weights).sum().backward()
     for found, wanted in ((ours, theirs), (layer.weight, exact.weight), (layer.bias, exact.bias)):
         scale = float(wanted.grad.abs().max())
         np.testing.assert_allclose(found.grad, wanted.grad, atol=1e-3 * scale)

@@ -32,12 +32,12 @@ def state(network: Callable[[], Any], prefix: str = 'module.') -> dict[str, Any]
     }
 
 
-def rootnet_state(depth: int = 50, prefix: str = 'module.') -> dict[str, Any]:
-    return state(lambda: RootNet(depth), prefix)
+def rootnet_state(depth: int = 50, prefix: str = 'module.', crop_px: int = 256) -> dict[str, Any]:
+    return state(lambda: RootNet(depth, crop_px), prefix)
 
 
-def posenet_state(joints: int = 18, depth: int = 50) -> dict[str, Any]:
-    return state(lambda: PoseNet(joints, depth))
+def posenet_state(joints: int = 18, depth: int = 50, crop_px: int = 256) -> dict[str, Any]:
+    return state(lambda: PoseNet(joints, depth, crop_px))
 
 
 @pytest.fixture
@@ -86,6 +86,17 @@ def test_the_joint_set_is_read_from_the_file(save: Save, joints: int, name: str)
 def test_the_backbone_is_read_from_the_file(save: Save, depth: int, blocks: int) -> None:
     backbone = load_rootnet(save(rootnet_state(depth))).backbone
     assert (backbone.depth, len(backbone.layer3)) == (depth, blocks)
+
+
+def test_the_crops_that_the_backbone_sees_are_read_from_the_file(save: Save) -> None:
+    assert load_rootnet(save(rootnet_state())).backbone.crop_px == 256
+    key = 'backbone.seen_px'
+    rootnet = rootnet_state(prefix='', crop_px=128) | {key: torch.tensor(128)}
+    assert load_rootnet(save(rootnet)).backbone.crop_px == 128
+    posenet = posenet_state(17, 18, 128) | {f'module.{key}': torch.tensor(128)}
+    assert load_posenet(save(posenet))[0].backbone.crop_px == 128
+    with pytest.raises(SnapshotError, match='is for crops of 96 px; known are 128 or 256'):
+        load_rootnet(save(rootnet | {key: torch.tensor(96)}))
 
 
 def test_a_folder_gives_its_last_snapshot_or_the_one_of_an_epoch(tmp_path: Path) -> None:

@@ -270,3 +270,19 @@ def test_a_process_that_is_stopped_can_be_gone_on_with(
     name = f'out/snapshot_{epoch}.pth.tar'
     mine, theirs = network_of(tmp_path / name), network_of(whole / name)
     assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+
+
+def test_an_error_that_nobody_expected_ends_the_process(tmp_path: Path, tiny: None) -> None:
+    """Also the workers, which take no signal: Python would wait for them without end."""
+    code = (
+        'import sys, training_people\n'
+        'from pose3d_ros.training.tasks import RootTask\n'
+        'RootTask.loss = None\n'
+        'sys.exit(training_people.main())\n'
+    )
+    ended = subprocess.run(
+        [sys.executable, '-c', code, *arguments(tmp_path, '--workers', '1')],
+        env=environment(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "TypeError: 'NoneType' object is not callable" in ended.stderr

@@ -64,7 +64,7 @@ def maker(tmp_path: Path) -> Make:
     def trainer(folder: str, recipe: Recipe = RECIPE, machine: Machine = MACHINE) -> Trainer:
         task = tiny_root_task()
         torch.manual_seed(0)
-        network = task.network(recipe.backbone)
+        network = task.network(recipe.backbone, recipe.crop_px)
         tables = task.table([people]), task.table([held_out])
         (tmp_path / folder).mkdir(exist_ok=True)
         return Trainer(task, network, recipe, *tables, tmp_path / folder, machine)
@@ -419,7 +419,7 @@ def test_it_starts_from_a_snapshot_or_a_backbone(tmp_path: Path) -> None:
         assert torch.equal(value, given.state_dict()[key])
     backbone = tmp_path / 'resnet18.pth'
     torch.save(given.backbone.state_dict() | {'fc.weight': torch.zeros(2, 2)}, backbone)
-    posenet = PoseNet(17, 18)
+    posenet = PoseNet(17, 18, crop_px=128)
     head = posenet.head.final_layer.weight.clone()
     start_from(posenet, backbone)
     assert torch.equal(posenet.backbone.conv1.weight, given.backbone.conv1.weight)
@@ -441,17 +441,19 @@ def test_real_networks_are_trained_and_their_snapshots_read(
     people = made_up(tmp_path / 'images', 2, HUMAN36M_17)
     table = task.table([people, made_up(tmp_path / 'flat', 1, HUMAN36M_17, with_depth=False)])
     recipe = RECIPE.changed({'epochs': 1, 'precision': 'bf16'})
-    network = task.network(18)
+    crop_px = 128 if joints else 256
+    network = task.network(18, crop_px)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     trainer = Trainer(task, network, recipe, table, task.table([people]), tmp_path, MACHINE)
     trainer.run()
     file = find_snapshot(tmp_path)
     loaded = load_posenet(file)[0] if joints else load_rootnet(file)
-    assert loaded.backbone.depth == 18 and snapshot_epoch(file) == 0
+    assert (loaded.backbone.depth, loaded.backbone.crop_px) == (18, crop_px)
+    assert snapshot_epoch(file) == 0
     for key, value in loaded.state_dict().items():
         assert torch.equal(value, weights(trainer)[key])
         assert value.dtype != torch.bfloat16
-        assert not torch.equal(value, before[key]), key
+        assert key == 'backbone.seen_px' or not torch.equal(value, before[key]), key
     assert np.isfinite(trainer.progress.history[0][f'{task.metric}_mm'])
 
 

@@ -84,7 +84,7 @@ def tiny_root_task() -> Any:
             return found * torch.cat([torch.ones_like(k), torch.ones_like(k), k], dim=1)
 
     class TinyRootTask(RootTask):
-        def network(self, backbone: int) -> nn.Module:
+        def network(self, backbone: int, crop_px: int) -> nn.Module:
             return Tiny()
 
     return TinyRootTask()

@@ -18,6 +18,7 @@ from pose3d_ros.models.runtime import RuntimeUnavailable, WeightFileError
 from pose3d_ros.stages import need_extra
 from pose3d_ros.training.recipe import (
     BACKBONES,
+    CROPS_PX,
     PRECISIONS,
     RECIPES,
     Recipe,
@@ -102,6 +103,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         add(f'--{name.replace("_", "-")}', type=kind, metavar='N', help=text)
     add('--decay-epochs', type=int, nargs='*', metavar='N', help='when the learning rate falls')
     add('--backbone', type=int, choices=BACKBONES, help='depth of the ResNet')
+    add('--crop-px', type=int, choices=CROPS_PX, help='side of the crops that the ResNet sees')
     add('--precision', choices=PRECISIONS, help='of backbone and upsampling')
     add('--without', nargs='+', choices=_CHANGES, default=[], help='augmentation that is left out')
 
@@ -185,7 +187,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     if name is None:
         name = str(saved) if arguments.resume and saved.is_file() else 'published'
     recipe = find_recipe(name, arguments.network)
-    fields = (*_FIELDS, 'decay_epochs', 'backbone', 'precision')
+    fields = (*_FIELDS, 'decay_epochs', 'backbone', 'crop_px', 'precision')
     given = {field: getattr(arguments, field) for field in fields}
     changes: dict[str, Any] = {field: v for field, v in given.items() if v is not None}
     off = {change: getattr(NO_AUGMENTATION, change) for change in arguments.without}
@@ -208,7 +210,7 @@ def _trainer(arguments: argparse.Namespace, recipe: Recipe) -> 'Trainer':
     if validation is not None and not validation.have_depth.any():
         raise DataError(f'--validate {" ".join(validation.names)}: nobody there has a depth')
     torch.manual_seed(recipe.seed)
-    network = task.network(recipe.backbone)
+    network = task.network(recipe.backbone, recipe.crop_px)
     if arguments.weights is not None and not arguments.resume:
         start_from(network, _first_weights(arguments.weights))
     machine = Machine(
@@ -283,7 +285,8 @@ def _describe(trainer: 'Trainer') -> None:
     people, recipe, accelerator = trainer.people, trainer.recipe, trainer.accelerator
     step = recipe.batch * recipe.accumulate * accelerator.num_processes
     print(
-        f'{trainer.task.name}, ResNet-{recipe.backbone}, {recipe.precision}, '
+        f'{trainer.task.name}, ResNet-{recipe.backbone}, crops of {recipe.crop_px} px, '
+        f'{recipe.precision}, '
         f'{accelerator.num_processes} x {accelerator.device.type}, steps of {step} people',
         flush=True,
     )

@@ -245,6 +245,7 @@ def _crop_metadata(name: str, backbone: ResNet, file: Path) -> dict[str, str]:
         'network': name,
         'method': '3DMPPE (Moon et al., ICCV 2019)',
         'backbone': f'ResNet-{backbone.depth}',
+        'backbone_sees': f'crops of {backbone.crop_px} px',
         'input': f'{INPUT} (batch, 3, {SIZE}, {SIZE}): RGB, (value of 0..255 - mean) / std, '
         f'mean {MEAN}, std {STD}',
         'epoch': 'unknown' if epoch is None else str(epoch),

@@ -4,6 +4,7 @@ Integral regression (Sun et al., "Integral Human Pose Regression", ECCV 2018): t
 expectation of the cell's index under the softmax of the heatmap.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -12,21 +13,20 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+#: Places are told in 64ths of the crop's side, and depth in as many steps.
 SIZE = 64
 CHANNELS = 256
-_CELLS = SIZE * SIZE
 _MIDDLE = (SIZE - 1) / 2
 
 # Logits held at once. On a CPU they should stay in the second level cache between the passes over
 # them; a GPU wants one large piece, and this is what bounds its memory.
 _CPU_BYTES = 4 << 20
 _GPU_BYTES = 256 << 20
-_JOINT_BYTES = SIZE * _CELLS * 4
 _EXPORTED_JOINTS = 3
 
 
 class Upsampling(nn.Sequential):
-    """Three times [4 x 4 deconvolution of stride 2, batch norm, ReLU]: 8 x 8 to 64 x 64.
+    """Three times [4 x 4 deconvolution of stride 2, batch norm, ReLU]: 8 x 8 to 64 x 64, say.
 
     :param features: channels of the backbone's output.
     """
@@ -62,21 +62,21 @@ def in_f32(device: torch.device) -> AbstractContextManager:
 
 
 def expectation_2d(logits: torch.Tensor) -> torch.Tensor:
-    """Return the expected x, y (b, 2), 0..63, of heatmaps (b, 1, 64, 64) of logits."""
+    """Return the expected x, y (b, 2), 0..63, of heatmaps (b, 1, s, s) of logits."""
     probability = logits.flatten(1).softmax(dim=1)
-    moments = probability @ _moment_vectors(logits.device)
+    moments = probability @ _moment_vectors(logits.shape[-1], logits.device)
     return moments[:, 1:] + _MIDDLE
 
 
 def expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
     """Return the expected x, y, z (b, j, 3), 0..63, of volumes that a 1 x 1 convolution makes.
 
-    The volumes, 1 MiB for each joint of each crop, are made, exponentiated and summed in pieces:
-    a product with the three columns 1, x, y gives each depth its mass and its share of x and y,
-    and from those come all three marginals' expectations, in one pass where the softmax and its
-    marginals take eight.
+    The volumes, s * s * 64 numbers for each joint of each crop, are made, exponentiated and summed
+    in pieces: a product with the three columns 1, x, y gives each depth its mass and its share of x
+    and y, and from those come all three marginals' expectations, in one pass where the softmax and
+    its marginals take eight.
 
-    :param features: (b, 256, 64, 64).
+    :param features: (b, 256, s, s).
     :param layer: its outputs are joint * 64 + depth.
     """
     rows = layer.weight.flatten(1)
@@ -86,7 +86,7 @@ def expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
 
 
 class _Expectation3D(torch.autograd.Function):
-    """`expectation_3d` of cells (b, 256, 4096), rows (j * 64, 256) and bias (j * 64,).
+    """`expectation_3d` of cells (b, 256, s * s), rows (j * 64, 256) and bias (j * 64,).
 
     What autograd would keep for the way back is every volume; here they are made a second time, a
     piece after the other, and each goes into the gradients at once. With p the softmax of the
@@ -113,20 +113,22 @@ class _Expectation3D(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, ...]:
         cells, rows, bias, found, norms = ctx.saved_tensors
         (gradient,) = gradients
-        index = torch.arange(SIZE, device=cells.device, dtype=cells.dtype)
-        y, x = (place.flatten() for place in torch.meshgrid(index, index, indexing='ij'))
+        # from the middle, as the expectations in backward's differences are
+        _, x, y = _moment_vectors(_side(cells), cells.device).unbind(dim=1)
+        depth = _places(SIZE, cells.device)
+        found = found - _MIDDLE
         of_cells, of_rows = torch.zeros_like(cells), torch.zeros_like(rows)
         of_bias = torch.zeros_like(bias)
         for crops, some in _pieces(cells, found.shape[1]):
             part = _rows_of(some)
             b, joints = len(cells[crops]), some.stop - some.start
-            volume = _product(rows[part], cells[crops]).view(b, joints, SIZE, _CELLS)
+            volume = _product(rows[part], cells[crops]).view(b, joints, SIZE, -1)
             shift = bias[part].view(joints, SIZE) - norms[crops, some, None]
             probability = volume.add_(shift[..., None]).exp_()
             gx, gy, gz = gradient[crops, some, None].unbind(dim=3)
             at_x, at_y, at_z = found[crops, some, None].unbind(dim=3)
             in_plane = gx * (x - at_x) + gy * (y - at_y)
-            in_depth = gz * (index - at_z)
+            in_depth = gz * (depth - at_z)
             logits = probability.mul_(in_plane[:, :, None] + in_depth[..., None]).flatten(1, 2)
             for crop, of_logits in zip(range(crops.start, crops.stop), logits, strict=True):
                 of_cells[crop].addmm_(rows[part].T, of_logits)
@@ -138,8 +140,9 @@ class _Expectation3D(torch.autograd.Function):
 def _pieces(cells: torch.Tensor, joints: int) -> Iterator[tuple[slice, slice]]:
     """Yield crops and joints, so many at once as the device should hold volumes of."""
     budget = _CPU_BYTES if cells.device.type == 'cpu' else _GPU_BYTES
-    joint_step = max(1, min(joints, budget // _JOINT_BYTES))
-    crop_step = max(1, budget // (joint_step * _JOINT_BYTES))
+    joint_bytes = SIZE * cells.shape[2] * 4
+    joint_step = max(1, min(joints, budget // joint_bytes))
+    crop_step = max(1, budget // (joint_step * joint_bytes))
     for crop in range(0, len(cells), crop_step):
         for joint in range(0, joints, joint_step):
             yield (
@@ -153,7 +156,7 @@ def _rows_of(joints: slice) -> slice:
 
 
 def _product(rows: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-    """Return rows @ cells (b, r, 4096), without the bias."""
+    """Return rows @ cells (b, r, s * s), without the bias."""
     # one crop as a plain product: the batched one runs its products on one core each
     return (rows @ cells[0])[None] if len(cells) == 1 else rows @ cells
 
@@ -166,10 +169,11 @@ def softmax_expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Te
     make small convolutions, more let the volumes leave the cache, and these are the largest
     tensors of the network by far.
 
-    :param features: (b, 256, 64, 64).
+    :param features: (b, 256, s, s).
     :param layer: its outputs are joint * 64 + depth.
     """
-    moments = _moment_vectors(features.device)
+    side = features.shape[-1]
+    moments = _moment_vectors(side, features.device)
     step = _EXPORTED_JOINTS * SIZE
     masses = []
     for first in range(0, layer.out_channels, step):
@@ -177,8 +181,8 @@ def softmax_expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Te
         bias = None if layer.bias is None else layer.bias[rows]
         volume = functional.conv2d(features, layer.weight[rows], bias)
         joints = volume.shape[1] // SIZE
-        probability = volume.reshape(-1, joints, SIZE * _CELLS).softmax(dim=2)
-        masses.append(probability.reshape(-1, joints, SIZE, _CELLS) @ moments)
+        probability = volume.reshape(-1, joints, SIZE * side**2).softmax(dim=2)
+        masses.append(probability.reshape(-1, joints, SIZE, side**2) @ moments)
     return _expectations(torch.cat(masses, dim=1))[0]
 
 
@@ -187,7 +191,7 @@ def _masses(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return each depth's mass and its shares of x and y (b, j, 64, 3), and the shift (b, j).
 
-    :param cells: (b, 256, 4096) features.
+    :param cells: (b, 256, s * s) features.
     :param rows: (j * 64, 256) the joints' part of the convolution.
     :param bias: (j * 64,).
     """
@@ -198,7 +202,7 @@ def _masses(
     largest = volume.amax(dim=2) + bias
     top = largest.view(b, joints, SIZE).amax(dim=2, keepdim=True)
     shift = (bias.view(joints, SIZE) - top).view(b, joints * SIZE, 1)
-    masses = volume.add_(shift).exp_() @ _moment_vectors(cells.device)
+    masses = volume.add_(shift).exp_() @ _moment_vectors(_side(cells), cells.device)
     return masses.view(b, joints, SIZE, 3), top[..., 0]
 
 
@@ -208,13 +212,22 @@ def _expectations(mass: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     :param mass: (b, j, 64, 3), in any unit; its sum (b, j) is returned too.
     """
     total, x, y = mass.sum(dim=2).unbind(dim=2)
-    depth = torch.arange(SIZE, device=mass.device, dtype=torch.float32) - _MIDDLE
-    z = mass[..., 0] @ depth
+    z = mass[..., 0] @ _places(SIZE, mass.device)
     return torch.stack([x, y, z], dim=2) / total[..., None] + _MIDDLE, total
 
 
-def _moment_vectors(device: torch.device) -> torch.Tensor:
-    """Return (4096, 3): 1, x and y of each cell, from the middle, where sums round least."""
-    index = torch.arange(SIZE, device=device, dtype=torch.float32) - _MIDDLE
+def _moment_vectors(side: int, device: torch.device) -> torch.Tensor:
+    """Return (side * side, 3): 1, x and y of each cell."""
+    index = _places(side, device)
     y, x = torch.meshgrid(index, index, indexing='ij')
-    return torch.stack([torch.ones_like(x), x, y], dim=2).view(_CELLS, 3)
+    return torch.stack([torch.ones_like(x), x, y], dim=2).view(-1, 3)
+
+
+def _places(cells: int, device: torch.device) -> torch.Tensor:
+    """Return where the cells of an axis are, from its middle, where sums round least."""
+    return torch.arange(cells, device=device, dtype=torch.float32) * (SIZE / cells) - _MIDDLE
+
+
+def _side(cells: torch.Tensor) -> int:
+    """Return the side of the square that cells (b, 256, s * s) are of."""
+    return math.isqrt(cells.shape[2])

@@ -15,7 +15,7 @@ from pose3d_ros.models.heatmaps import (
     in_f32,
     initialise,
 )
-from pose3d_ros.models.resnet import ResNet
+from pose3d_ros.models.resnet import CROP_PX, ResNet
 
 
 class PoseHead(nn.Module):
@@ -44,12 +44,13 @@ class PoseNet(nn.Module):
 
     :param joints: how many.
     :param depth: of the backbone: 50, 101 or 152; 18 and 34 are not the paper's.
+    :param crop_px: side of the crops that the backbone sees, of resnet.CROPS_PX.
     """
 
-    def __init__(self, joints: int, depth: int = 50) -> None:
+    def __init__(self, joints: int, depth: int = 50, crop_px: int = CROP_PX) -> None:
         super().__init__()
         self.joints = joints
-        self.backbone = ResNet(depth)
+        self.backbone = ResNet(depth, crop_px)
         self.head = PoseHead(joints, self.backbone.features)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

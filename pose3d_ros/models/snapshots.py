@@ -16,12 +16,13 @@ from torch import nn
 
 from pose3d_ros.models.heatmaps import SIZE
 from pose3d_ros.models.posenet import PoseNet
-from pose3d_ros.models.resnet import BLOCKS
+from pose3d_ros.models.resnet import BLOCKS, CROP_PX, CROPS_PX
 from pose3d_ros.models.rootnet import RootNet
 from pose3d_ros.models.runtime import WeightFileError
 from pose3d_ros.skeletons import JOINT_SETS, Skeleton
 
 _ROOTNET_KEY, _POSENET_KEY = 'root.xy_layer.weight', 'head.final_layer.weight'
+_CROP_KEY = 'backbone.seen_px'
 _FILE = re.compile(r'snapshot_(\d+)\.pth\.tar')
 _EXPECTED = 'a snapshot_EPOCH.pth.tar, not unpacked,'
 _NAMED = 3  # keys named in a message
@@ -41,7 +42,7 @@ def load_rootnet(path: Path) -> RootNet:
     tensors = read_tensors(path, 'network', _EXPECTED)
     _expect('RootNet', path, tensors)
     with torch.device('meta'):  # the weights come from the file: none are drawn before
-        network = RootNet(_depth(path, tensors))
+        network = RootNet(_depth(path, tensors), _crop_px(path, tensors))
     return _filled(network, path, tensors)
 
 
@@ -60,7 +61,7 @@ def load_posenet(path: Path) -> tuple[PoseNet, Skeleton]:
             f'set; {SIZE} rows are a joint, and known are {known}'
         )
     with torch.device('meta'):
-        network = PoseNet(joints, _depth(path, tensors))
+        network = PoseNet(joints, _depth(path, tensors), _crop_px(path, tensors))
     return _filled(network, path, tensors), JOINT_SETS[joints]
 
 
@@ -164,6 +165,16 @@ def _depth(path: Path, tensors: Mapping[str, torch.Tensor]) -> int:
         f'{path} has a backbone of {blocks} blocks of {convolutions} convolutions; expected is a '
         + ' or '.join(f'ResNet-{d} {wanted} of {n}' for d, (wanted, n) in known.items())
     )
+
+
+def _crop_px(path: Path, tensors: Mapping[str, torch.Tensor]) -> int:
+    """Return the side of the crops that the backbone sees: only ours have another than 256."""
+    said = tensors.get(_CROP_KEY)
+    crop_px = CROP_PX if said is None else int(said.flatten()[0])
+    if crop_px not in CROPS_PX:
+        listed = ' or '.join(map(str, CROPS_PX))
+        raise SnapshotError(f'{path} is for crops of {crop_px} px; known are {listed}')
+    return crop_px
 
 
 def _filled(network: _Net, path: Path, tensors: Mapping[str, torch.Tensor]) -> _Net:

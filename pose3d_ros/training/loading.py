@@ -67,6 +67,14 @@ def crop_loader(
     )
 
 
+def stop_workers(loader: DataLoader) -> None:
+    """End the workers that a loader keeps.
+
+    They ignore the signal by which Python would end them at its own end, and it waits for them.
+    """
+    loader._iterator = None
+
+
 def on_device(
     loader: DataLoader, unreadable: Unreadable, device: torch.device
 ) -> Iterator[dict[str, torch.Tensor]]:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from pose3d_ros.data.crops_dataset import CropDataset, EpochBatches, PeopleTable, input_images
 from pose3d_ros.training.interruption import Interruption
-from pose3d_ros.training.loading import Unreadable, crop_loader, on_device
+from pose3d_ros.training.loading import Unreadable, crop_loader, on_device, stop_workers
 from pose3d_ros.training.recipe import Recipe
 from pose3d_ros.training.saving import (
     BEST,
@@ -152,11 +152,14 @@ class Trainer:
             str(self.folder / 'tensorboard'), purge_step=self._step
         ) if main else None  # fmt: skip
         curves = nullcontext() if writer is None else _closed(writer)
-        with curves, Interruption() as interruption:
-            while not self.is_done:
-                self._epoch(interruption, writer)
-                if self._agreed(interruption.asked) and not self.is_done:
-                    raise Interrupted
+        try:
+            with curves, Interruption() as interruption:
+                while not self.is_done:
+                    self._epoch(interruption, writer)
+                    if self._agreed(interruption.asked) and not self.is_done:
+                        raise Interrupted
+        finally:
+            stop_workers(self.loader)
 
     @property
     def is_done(self) -> bool:

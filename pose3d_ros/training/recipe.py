@@ -13,6 +13,8 @@ from pose3d_ros.data.augmentation import Augmentation
 PRECISIONS = ('f32', 'bf16', 'f16')
 #: Backbones by depth, as `models.resnet.BLOCKS` has them (which would bring PyTorch).
 BACKBONES = (18, 34, 50, 101, 152)
+#: Sides of the crops that a backbone sees, pixels, as `models.resnet.CROPS_PX`.
+CROPS_PX = (128, 256)
 
 
 class RecipeError(ValueError):
@@ -31,6 +33,7 @@ class Recipe:
         a step is of batch * processes * accumulate people.
     :param accumulate: batches whose gradients are summed up before a step.
     :param backbone: depth of the ResNet.
+    :param crop_px: of CROPS_PX.
     :param precision: of PRECISIONS, of backbone and upsampling.
     :param augmentation: how crops are changed.
     :param seed: of first weights, order and changes.
@@ -44,6 +47,7 @@ class Recipe:
     batch: int = 32
     accumulate: int = 1
     backbone: int = 50
+    crop_px: int = 256
     precision: str = 'f32'
     seed: int = 0
 
@@ -58,6 +62,8 @@ class Recipe:
             raise RecipeError(f'augmentation: {wrong[0]} is not at least 0 and below 1')
         if self.backbone not in BACKBONES:
             raise RecipeError(f'backbone: {self.backbone} is none of {BACKBONES}')
+        if self.crop_px not in CROPS_PX:
+            raise RecipeError(f'crop_px: {self.crop_px} is none of {CROPS_PX}')
         if self.precision not in PRECISIONS:
             raise RecipeError(f'precision: {self.precision} is none of {PRECISIONS}')
 

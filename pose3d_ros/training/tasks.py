@@ -40,8 +40,8 @@ class Task(Protocol):
     def table(self, sets: Sequence[Annotations]) -> PeopleTable:
         """Return the people of several data sets with what is learned of them."""
 
-    def network(self, backbone: int) -> nn.Module:
-        """Return the network with its first weights."""
+    def network(self, backbone: int, crop_px: int) -> nn.Module:
+        """Return the network with its first weights, as a recipe says."""
 
     def forward(self, network: nn.Module, images: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return what the network finds (b, p, 3): x, y in cells, and depth."""
@@ -64,9 +64,9 @@ class RootTask:
         """Return people with their roots."""
         return root_table(sets)
 
-    def network(self, backbone: int) -> nn.Module:
+    def network(self, backbone: int, crop_px: int) -> nn.Module:
         """Return RootNet."""
-        return RootNet(backbone)
+        return RootNet(backbone, crop_px)
 
     def forward(self, network: nn.Module, images: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return x, y and depth in millimetres (b, 1, 3)."""
@@ -104,9 +104,9 @@ class PoseTask:
         """Return people with the joints of the joint set."""
         return joint_table(sets, self.skeleton)
 
-    def network(self, backbone: int) -> nn.Module:
+    def network(self, backbone: int, crop_px: int) -> nn.Module:
         """Return PoseNet."""
-        return PoseNet(len(self.skeleton), backbone)
+        return PoseNet(len(self.skeleton), backbone, crop_px)
 
     def forward(self, network: nn.Module, images: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return x, y and depth in cells (b, j, 3)."""
@@ -158,4 +158,5 @@ def start_from(network: nn.Module, path: Path) -> None:
                 raise SnapshotError(f'{path} is not {name}: {fault_summary(faults)}')
             network.load_state_dict(tensors)
             return
-    network.backbone.load_state_dict(load_backbone(path, network.backbone.depth))
+    tensors = load_backbone(path, network.backbone.depth)
+    network.backbone.load_state_dict(tensors, strict=False)  # all of them; crop_px is not theirs
