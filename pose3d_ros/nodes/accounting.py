@@ -6,14 +6,36 @@ from dataclasses import dataclass, field
 
 _WINDOW = 200  # frames that medians and rates look back
 
+#: Every frame that came in ends as one of the others, once it is through.
+COUNTERS = ('received', 'published', 'dropped', 'stale', 'skipped', 'failed', 'unmatched')
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The times of one result, ms.
+
+    :param processing_ms: from taking up the frame to publishing the result.
+    :param network_ms: the networks' share of it.
+    :param cycle_ms: since the result before; NaN = there was none.
+    :param age_ms: from the image's stamp to the result, by the node's clock.
+    """
+
+    processing_ms: float
+    network_ms: float
+    cycle_ms: float
+    age_ms: float
+
 
 @dataclass
 class Accounting:
-    """Counters and recent times of one stage. Every frame in is out, dropped, skipped or failed.
+    """Counters and recent times of one stage.
+
+    Every frame in is out, dropped, stale, skipped or failed.
 
     :param received: frames (with people, behind the detector) that came in.
     :param published: results that went out.
     :param dropped: replaced by a newer frame before work on them began.
+    :param stale: older than `max_age_ms` when work on them would have begun.
     :param skipped: unusable input: the reason was logged.
     :param failed: an error of our own: the traceback was logged.
     :param unmatched: results of the stage before whose image never came.
@@ -22,11 +44,12 @@ class Accounting:
     received: int = 0
     published: int = 0
     dropped: int = 0
+    stale: int = 0
     skipped: int = 0
     failed: int = 0
     unmatched: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _samples: deque[tuple[float, float, float, float]] = field(
+    _samples: deque[tuple[float, Sample]] = field(
         default_factory=lambda: deque(maxlen=_WINDOW), repr=False
     )
 
@@ -37,31 +60,37 @@ class Accounting:
 
     def frame_done(
         self, at_s: float, processing_ms: float, network_ms: float, age_ms: float
-    ) -> None:
-        """Note a result: when it went out, the time it took, the networks' share, its age."""
+    ) -> Sample:
+        """Note a result that went out at a time, and return its times, the cycle's among them."""
         with self._lock:
             self.published += 1
-            self._samples.append((at_s, processing_ms, network_ms, age_ms))
+            cycle_ms = (at_s - self._samples[-1][0]) * 1e3 if self._samples else float('nan')
+            sample = Sample(processing_ms, network_ms, cycle_ms, age_ms)
+            self._samples.append((at_s, sample))
+        return sample
 
     def summary(self) -> dict[str, float]:
         """Return counters and the medians of recent times, rate in Hz and times in ms."""
         with self._lock:
-            samples = list(self._samples)
-            values: dict[str, float] = {
-                name: getattr(self, name)
-                for name in ('received', 'published', 'dropped', 'skipped', 'failed', 'unmatched')
-            }
-        if samples:
-            times, processing, network, age = zip(*samples, strict=True)
-            span = times[-1] - times[0]
-            values['rate_hz'] = (len(times) - 1) / span if span > 0 else 0.0
-            values['processing_ms'] = _quantile(processing, 0.5)
-            values['network_ms'] = _quantile(network, 0.5)
-            values['age_ms'] = _quantile(age, 0.5)
-            values['age_p95_ms'] = _quantile(age, 0.95)
+            recent = list(self._samples)
+            values: dict[str, float] = {name: getattr(self, name) for name in COUNTERS}
+        if not recent:
+            return values
+        samples = [sample for _, sample in recent]
+        span = recent[-1][0] - recent[0][0]
+        values['rate_hz'] = (len(recent) - 1) / span if span > 0 else 0.0
+        values['processing_ms'] = _quantile([s.processing_ms for s in samples], 0.5)
+        values['network_ms'] = _quantile([s.network_ms for s in samples], 0.5)
+        # not that of a first result, which has none before it
+        cycles = [s.cycle_ms for s in samples if s.cycle_ms == s.cycle_ms]
+        if cycles:
+            values['cycle_ms'] = _quantile(cycles, 0.5)
+        ages = [s.age_ms for s in samples]
+        for name, q in (('age_ms', 0.5), ('age_p95_ms', 0.95), ('age_p99_ms', 0.99)):
+            values[name] = _quantile(ages, q)
         return values
 
 
-def _quantile(values: tuple[float, ...], q: float) -> float:
+def _quantile(values: list[float], q: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))]

@@ -15,7 +15,7 @@ from pose3d_ros.nodes.inputs import (
     stamp_ns,
 )
 from pose3d_ros.nodes.parameters import Param, value_of
-from pose3d_ros.nodes.stage import Stage
+from pose3d_ros.nodes.stage import LOG_EVERY_S, Stage
 
 A = TypeVar('A')
 B = TypeVar('B')
@@ -106,10 +106,10 @@ class JoiningStage(Stage):
         self._submit(self._joiner.add_right(stamp_ns(message.header), message))
         if self._joiner.unmatched > before:
             self.accounting.count('unmatched')
-            self._log(
-                self.get_logger().warning,
+            self.get_logger().warning(
                 f'{self._joiner.unmatched} results came without their image so far: the image was '
                 "lost, or left the buffer before (parameter 'buffer')",
+                throttle_duration_sec=LOG_EVERY_S,
             )
 
     def _submit(self, pair: tuple[Frame, PersonArray] | None) -> None:

@@ -3,7 +3,7 @@
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -16,8 +16,9 @@ from rclpy.signals import SignalHandlerOptions
 from pose3d_ros.camera import CameraError
 from pose3d_ros.models.detection import OptionsError
 from pose3d_ros.models.runtime import RuntimeUnavailable
-from pose3d_ros.nodes.accounting import Accounting
-from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Unusable, call_every, stamp_ns
+from pose3d_ros.nodes.accounting import Accounting, Sample
+from pose3d_ros.nodes.ages import age_ms, why_ageless, why_stale
+from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Unusable, call_every
 from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import MessageError
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
@@ -26,7 +27,9 @@ from pose3d_ros.stages import Runs
 from pose3d_ros.transport import prepare_process
 from pose3d_ros.weights import WeightsError
 
-_LOG_EVERY_S = 5.0
+#: How often the same is said. rclpy counts by the line that logs, and raises where one line logs
+#: with two severities: each message needs a call of its own.
+LOG_EVERY_S = 5.0
 _POLL_S = 0.1  # a signal does not wake the executor
 
 #: What a user can cause at the start; said in one line, without a traceback.
@@ -53,7 +56,9 @@ class Stage(Node):
         self._changed = threading.Condition()
         self._closed = False
         self._worker = threading.Thread(target=self._work, name=name, daemon=True)
+        self._latency = self.create_publisher(DiagnosticArray, '~/latency', RESULT_QOS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', RESULT_QOS)
+        self._stale_said = 0  # of the stale ones, when diagnostics were published last
         call_every(self, 1.0, self._publish_diagnostics)
 
     def start(self) -> None:
@@ -111,12 +116,16 @@ class Stage(Node):
             try:
                 self._run(*job)
             except (Unusable, MessageError, CameraError) as reason:
-                self._log(self.get_logger().warning, f'frame skipped: {reason}')
+                self.get_logger().warning(
+                    f'frame skipped: {reason}', throttle_duration_sec=LOG_EVERY_S
+                )
                 self.accounting.count('skipped')
             except Exception:  # the node outlives any frame; what went wrong is said and counted
                 if not rclpy.ok():
                     return
-                self._log(self.get_logger().error, f'frame failed:\n{traceback.format_exc()}')
+                self.get_logger().error(
+                    f'frame failed:\n{traceback.format_exc()}', throttle_duration_sec=LOG_EVERY_S
+                )
                 self.accounting.count('failed')
 
     def _next_job(self) -> tuple[Frame, Any] | None:
@@ -140,47 +149,84 @@ class Stage(Node):
                 self._changed.wait(timeout=0.5)
 
     def _run(self, frame: Frame, given: Any) -> None:
+        if self._is_stale(frame):
+            return
         start, busy = perf_counter(), self._network_s()
         result = self.process(frame, given)
         end = perf_counter()
-        age_ms = (self.get_clock().now().nanoseconds - stamp_ns(frame.header)) / 1e6
         network_ms = (self._network_s() - busy) * 1e3
-        self.accounting.frame_done(end, (end - start) * 1e3, network_ms, age_ms)
+        sample = self.accounting.frame_done(
+            end, (end - start) * 1e3, network_ms, age_ms(self, frame.header)
+        )
         if self.downstream is not None:
             self.downstream.submit(frame, result)
+        if self._latency.get_subscription_count():
+            self._publish_latency(frame, sample)
+
+    def _is_stale(self, frame: Frame) -> bool:
+        """Count and say that a frame is too old, now that work on it would begin."""
+        if value_of(self, 'max_age_ms') == 0:
+            return False
+        if reason := why_stale(self, frame.header):
+            self.accounting.count('stale')
+            a = self.accounting
+            self.get_logger().warning(
+                f'frame not begun, {a.stale} of {a.received} so far: {reason}',
+                throttle_duration_sec=LOG_EVERY_S,
+            )
+            return True
+        if reason := why_ageless(self, frame.header):
+            self.get_logger().warning(reason, throttle_duration_sec=LOG_EVERY_S)
+        return False
 
     def _network_s(self) -> float:
         return sum(network.busy_s for network in self.networks())
 
     def _say_dropped(self) -> None:
         a = self.accounting
-        self._log(
-            self.get_logger().info,
+        self.get_logger().info(
             f'{a.dropped} of {a.received} frames dropped for newer ones so far',
+            throttle_duration_sec=LOG_EVERY_S,
         )
-
-    def _log(self, log: Callable[..., bool], text: str) -> None:
-        log(text, throttle_duration_sec=_LOG_EVERY_S)
 
     def describe(self) -> dict[str, str]:
         """Return what its numbers rest on, for diagnostics."""
         precisions = ','.join(n.precision for n in self.networks())
         return {'model': value_of(self, 'model'), 'precision': precisions}
 
+    def _publish_latency(self, frame: Frame, sample: Sample) -> None:
+        """Publish the times of one result, under the header of its image."""
+        values = {key: value for key, value in vars(sample).items() if value == value}
+        status = self._status(values, f'{sample.age_ms:.1f} ms old')
+        self._latency.publish(DiagnosticArray(header=frame.header, status=[status]))
+
     def _publish_diagnostics(self) -> None:
         values = self.accounting.summary()
-        texts = {key: f'{value:.6g}' for key, value in values.items()}
-        texts |= self.describe()
-        status = DiagnosticStatus(
-            level=DiagnosticStatus.OK,
-            name=f'{self.get_fully_qualified_name().lstrip("/")}: frames',
-            message=f'{values.get("rate_hz", 0.0):.1f} Hz, {values["dropped"]:.0f} dropped',
-            hardware_id=value_of(self, 'device'),
-            values=[KeyValue(key=key, value=text) for key, text in texts.items()],
+        stale = f', {values["stale"]:.0f} stale' if values['stale'] else ''
+        status = self._status(
+            values, f'{values.get("rate_hz", 0.0):.1f} Hz, {values["dropped"]:.0f} dropped{stale}'
         )
+        if values['stale'] > self._stale_said:
+            status.level = DiagnosticStatus.WARN
+        self._stale_said = int(values['stale'])
+        status.values += [KeyValue(key=key, value=text) for key, text in self.describe().items()]
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+    def _status(self, values: Mapping[str, float], message: str) -> DiagnosticStatus:
+        return DiagnosticStatus(
+            level=DiagnosticStatus.OK,
+            name=f'{self.get_fully_qualified_name().lstrip("/")}: frames',
+            message=message,
+            hardware_id=value_of(self, 'device'),
+            values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
+        )
+
+
+def _text(value: float) -> str:
+    # counters to the last frame, also after days
+    return str(value) if isinstance(value, int) else f'{value:.6g}'
 
 
 def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = None) -> None:

@@ -38,6 +38,15 @@ STAGE = (
         'raw: Image on the image topic; compressed: CompressedImage on its /compressed',
         choices=('raw', 'compressed'),
     ),
+    Param(
+        'max_age_ms',
+        0.0,
+        'work on a frame is not begun when more time than this has passed since its stamp, '
+        'milliseconds by the clock of the node; 0 = begun however old it is',
+        0.0,
+        60_000.0,
+        fixed=False,
+    ),
     Param('buffer', 16, 'images that wait for their people, each as large as it is', 1, 256),
     Param(
         'warn_after_s',
