@@ -126,6 +126,14 @@ class Persons:
         """Return (n,) bool: whose root is known."""
         return np.isfinite(self.roots).all(axis=1)
 
+    def inside(self, width: int, height: int) -> 'Persons':
+        """Return those of whom a pixel or more is in an image, with boxes cut at its border."""
+        limit = np.array([width, height])
+        corners = np.clip(self.boxes[:, :2], 0, limit)
+        sizes = np.clip(self.boxes[:, :2] + self.boxes[:, 2:], 0, limit) - corners
+        cut = replace(self, boxes=np.concatenate([corners, sizes], axis=1))
+        return cut[np.flatnonzero((sizes >= 1).all(axis=1))]
+
     def with_ids(self, ids: Sequence[str]) -> 'Persons':
         """Return the same people under other ids."""
         return replace(self, ids=tuple(ids))

@@ -217,3 +217,12 @@ def test_rescaling_outlives_joints_that_are_unknown_or_beside_the_camera() -> No
     assert np.isnan(found.joints[0, 0]).all() and np.isfinite(found.joints[0, 1:]).all()
     assert np.abs(found.joints[0, 1:]).max() < 2
     assert len(Poses.none(BLAZEPOSE).rescaled(RATIO)) == len(Persons.none().rescaled(RATIO)) == 0
+
+
+def test_people_inside_are_cut_at_the_border_and_those_outside_leave() -> None:
+    boxes = [(-10, 20, 30, 50), (95, 50, 20, 80), (100, 0, 10, 10), (-30, 0, 30, 10), (5, 5, 9, 9)]
+    persons = dataclasses.replace(persons_of(5), boxes=np.array(boxes, float))
+    inside = persons.inside(100, 60)
+    assert inside.ids == ('0', '1', '4')
+    assert inside.boxes.tolist() == [[0, 20, 20, 40], [95, 50, 5, 10], [5, 5, 9, 9]]
+    assert inside.keypoints is not None and inside.keypoints.xy[1, 0, 0] == 1

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from real import F32, people, people_image, street_image, yolox
 
 from pose3d_ros import weights
-from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.detection import DetectorOptions, OptionsError
 from pose3d_ros.models.yolox import (
     NMS_IOU,
     YOLOX,
@@ -209,6 +210,21 @@ def test_the_most_certain_come_first_and_are_kept() -> None:
     np.testing.assert_allclose(persons.scores, [0.9, 0.7, 0.5])
     np.testing.assert_allclose(persons.boxes[:, 0], [30, 90, 0])
     assert persons.ids == ('', '', '')
+
+
+def test_the_nearest_are_kept_where_it_is_asked_for() -> None:
+    """The largest boxes by what of them is in the image; the most certain still come first."""
+    boxes = [(0, 10, 20, 40), (50, 10, 30, 60), (100, 10, 20, 80), (170, 10, 90, 70)]
+    scores = [0.9, 0.5, 0.8, 0.7]
+    options = DetectorOptions(max_people=2, keep='nearest')
+    shape = (100, 200, 3)
+    persons = _select(np.array(boxes, float), np.array(scores, np.float32), shape, options)
+    np.testing.assert_allclose(persons.boxes, [[170, 10, 30, 70], [50, 10, 30, 60]])
+    everybody = replace(options, max_people=4)
+    persons = _select(np.array(boxes, float), np.array(scores, np.float32), shape, everybody)
+    np.testing.assert_allclose(persons.scores, [0.9, 0.8, 0.7, 0.5], rtol=1e-6)
+    with pytest.raises(OptionsError, match="keep 'tallest': one of certain, nearest"):
+        DetectorOptions(keep='tallest')
 
 
 def test_boxes_end_at_the_border() -> None:

@@ -7,6 +7,8 @@ import numpy as np
 from pose3d_ros.people import Persons
 
 _SMALLEST_PX = 32
+#: Who is kept where there are more than `max_people`.
+KEEP = ('certain', 'nearest')
 
 
 class OptionsError(ValueError):
@@ -21,15 +23,18 @@ class DetectorOptions:
         image's aspect. 0 = what the network was published with. More finds farther people and
         takes longer. At least 32, by which detectors divide their input.
     :param score_threshold: 0..1.
-    :param max_people: the most certain are kept.
+    :param max_people: so many are kept.
     :param min_height_px: shorter boxes are dropped, pixels of the original image.
-    :raises OptionsError: the input is smaller than that.
+    :param keep: which of them, one of KEEP: the most certain, or the nearest. Nearest are the
+        largest boxes by area, by which RootNet too tells the depth of a box.
+    :raises OptionsError: the input is smaller than that, or keep is another word.
     """
 
     input_long_side: int = 0
     score_threshold: float = 0.4
     max_people: int = 32
     min_height_px: float = 0.0
+    keep: str = 'certain'
 
     def __post_init__(self) -> None:
         if self.input_long_side and self.input_long_side < _SMALLEST_PX:
@@ -37,6 +42,8 @@ class DetectorOptions:
                 f'input_long_side {self.input_long_side}: 0 (as the network was published) or at '
                 f'least {_SMALLEST_PX} pixels are expected'
             )
+        if self.keep not in KEEP:
+            raise OptionsError(f"keep '{self.keep}': one of {', '.join(KEEP)} is expected")
 
 
 def select_people(
@@ -50,9 +57,9 @@ def select_people(
     """
     order = np.argsort(-scores, kind='stable')
     order = order[scores[order] > options.score_threshold]
-    limit = np.array([shape[1], shape[0]])
-    corner = np.clip(boxes[order, :2], 0, limit)
-    size = np.clip(boxes[order, :2] + boxes[order, 2:], 0, limit) - corner
-    tall = (size[:, 1] >= max(options.min_height_px, 1)) & (size[:, 0] >= 1)
-    people = Persons(np.concatenate([corner, size], axis=1)[tall], scores[order][tall])
+    people = Persons(boxes[order], scores[order]).inside(shape[1], shape[0])
+    people = people[people.boxes[:, 3] >= options.min_height_px]
+    if options.keep == 'nearest' and len(people) > options.max_people:
+        nearest = np.argsort(-people.boxes[:, 2:].prod(axis=1), kind='stable')
+        people = people[np.sort(nearest[: options.max_people])]
     return people[: options.max_people]
