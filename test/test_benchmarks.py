@@ -19,6 +19,7 @@ from pose3d_ros.benchmarks import (
     detectors,
     ground_truth,
     report,
+    tracking,
 )
 from pose3d_ros.benchmarks.accuracy_tables import (
     PLACED,
@@ -79,7 +80,7 @@ def test_results_go_to_a_json_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert 'bb    -  40' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('name', ['accuracy', 'detector', 'detectors'])
+@pytest.mark.parametrize('name', ['accuracy', 'detector', 'detectors', 'tracking'])
 def test_absent_files_say_what_to_run(
     name: str,
     tmp_path: Path,
@@ -487,3 +488,37 @@ def test_random_networks_are_of_the_published_size(name: str, millions: float) -
         network = AutoModelForObjectDetection.from_config(random_detectors.CONFIGS[name]())
     count = sum(parameter.numel() for parameter in network.parameters())
     assert count / 1e6 == pytest.approx(millions, abs=0.1)
+
+
+# What detection on some of the frames costs.
+
+
+def walked(count: int, pixels_a_frame: float, gone_from: int = 1000) -> list[tracking.Look]:
+    """Return looks at one person of 50 x 100 pixels who walks, and leaves at once."""
+    looks = []
+    for number in range(count):
+        box = [] if number >= gone_from else [(100 + pixels_a_frame * number, 50, 50, 100)]
+        persons = Persons(np.reshape(np.array(box, float), (-1, 4)), np.full(len(box), 0.9))
+        looks.append(tracking.Look(number / 30, (2000, 200), persons, 40.0))
+    return looks
+
+
+def test_between_detections_a_walker_is_followed_and_one_who_left_is_too_many() -> None:
+    outcome = tracking.compare([walked(121, 4.0)], 3)
+    assert outcome.people == len(outcome.ious) == 80  # of 121, every third was detected on
+    assert (outcome.took_ms >= 40).sum() == 41
+    assert np.median(outcome.ious) > 0.97
+    # who stays where he was is 4 and 8 pixels off in turn
+    standing = np.array([46 / 54, 42 / 58])
+    np.testing.assert_allclose(outcome.standing_ious[:2], standing)
+    assert outcome.extra == 0
+    left = tracking.compare([walked(9, 4.0, gone_from=5)], 3)
+    # missed by nobody in 1, 2 and 4; in 5 the box of 3 is still there; 6 is detected on again
+    assert (left.people, len(left.ious), left.extra) == (3, 3, 1)
+
+
+def test_every_frame_detected_on_leaves_nothing_to_compare() -> None:
+    outcome = tracking.compare([walked(10, 4.0)], 1)
+    assert (len(outcome.ious), outcome.people, outcome.extra) == (0, 0, 0)
+    row = tracking._row(30.0, 1, outcome)
+    assert row[:2] == (30.0, 1) and np.isnan(np.array(row[3:], float)).all()

@@ -95,6 +95,41 @@ def test_after_a_reset_or_a_clock_that_jumped_back_everybody_is_new(back: bool) 
     assert tracker.update(people((100, 200)), 2.0 if back else 10.1).ids == ('2',)
 
 
+def test_between_two_images_people_go_on_as_they_went() -> None:
+    tracker = Tracker()
+    for k in range(20):
+        tracker.update(people((100 + 3 * k, 200), (600, 400 - 2 * k)), k / 30)
+    between = tracker.predict(21 / 30)
+    assert between is not None and between.ids == ('1', '2')
+    expected = people((100 + 3 * 21, 200), (600, 400 - 2 * 21)).boxes
+    # standing they would be 6 and 4 pixels off
+    assert np.abs(between.boxes - expected).max() < 1.2
+    assert np.array_equal(between.scores, [0.9, 0.9])
+    # it was a look ahead, and changes nothing
+    assert tracker.update(people((160, 200), (600, 360)), 20 / 30).ids == ('1', '2')
+
+
+def test_who_has_no_track_or_just_came_stays_where_he_was() -> None:
+    tracker = Tracker()
+    both = Persons(people((100, 200), (500, 200)).boxes, np.array([0.9, 0.4]))
+    assert tracker.update(both, 0).ids == ('1', '')
+    between = tracker.predict(0.2)
+    assert between is not None and between.ids == ('1', '')
+    assert np.array_equal(between.boxes, both.boxes)
+
+
+def test_where_people_are_is_not_known_before_after_long_or_back_in_time() -> None:
+    tracker = Tracker(TrackerOptions(lifetime_s=0.5))
+    assert tracker.predict(0.0) is None
+    tracker.update(people(), 10.0)
+    nobody = tracker.predict(10.5)
+    assert nobody is not None and len(nobody) == 0
+    assert tracker.predict(10.6) is None
+    assert tracker.predict(9.9) is None
+    tracker.reset()
+    assert tracker.predict(10.1) is None
+
+
 def test_the_same_stamp_twice_is_no_harm() -> None:
     tracker = Tracker()
     tracker.update(people((100, 200)), 1.0)

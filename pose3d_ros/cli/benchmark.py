@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from pose3d_ros.benchmarks import accuracy, detector, detectors, report, speed, stages
+from pose3d_ros.benchmarks import accuracy, detector, detectors, report, speed, stages, tracking
 from pose3d_ros.data.pose2sim import ClipError
 from pose3d_ros.models.runtime import RuntimeUnavailable, WeightFileError
 from pose3d_ros.weights import WeightsError
@@ -14,6 +14,7 @@ BENCHMARKS = {
     'detectors': detectors,
     'speed': speed,
     'stages': stages,
+    'tracking': tracking,
 }
 
 

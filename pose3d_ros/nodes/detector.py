@@ -7,11 +7,11 @@ from typing import Any
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
 
-from pose3d_ros.models.detection import DetectorOptions, OptionsError
+from pose3d_ros.models.detection import KEEP, DetectorOptions, OptionsError
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, image_input, stamp_ns
 from pose3d_ros.nodes.messages import persons_to_message
-from pose3d_ros.nodes.parameters import Param, value_of
+from pose3d_ros.nodes.parameters import Param, ParameterError, value_of
 from pose3d_ros.nodes.stage import Stage, run
 from pose3d_ros.nodes.stage_parameters import own_weights, runtime_options, weights_dir
 from pose3d_ros.people import Persons
@@ -40,9 +40,26 @@ PARAMETERS = (
     Param(
         'score_threshold', 0.4, 'certainty from which on a person is kept', 0.01, 1.0, fixed=False
     ),
-    Param('max_people', 32, 'people kept per image, the most certain', 1, 1000, fixed=False),
+    Param('max_people', 32, 'people kept per image', 1, 1000, fixed=False),
+    Param(
+        'keep',
+        'certain',
+        "who is kept where there are more than 'max_people': the most certain, or the nearest, "
+        'which are the largest boxes',
+        choices=KEEP,
+        fixed=False,
+    ),
     Param('min_height_px', 0.0, 'people of fewer pixels are dropped', 0.0, 1e5, fixed=False),
     Param('track', True, 'give ids that last from frame to frame'),
+    Param(
+        'detect_every',
+        1,
+        'the network runs on every so many of the frames taken up; in between, boxes move on at '
+        "the speed of their tracks, for which 'track' must be true",
+        1,
+        100,
+        fixed=False,
+    ),
 )
 
 
@@ -51,23 +68,47 @@ class DetectorNode(Stage):
 
     def __init__(self, **options: Any) -> None:
         super().__init__('detector', PARAMETERS, **options)
+        if fault := self._fault(value_of(self, 'detect_every')):
+            raise ParameterError(fault)
         load = DETECTORS[value_of(self, 'model')]
         self._detector = load(weights_dir(self), runtime_options(self), own_weights(self))
         self._detector.check(self._options())
         self.add_on_set_parameters_callback(self._check)
         self._tracker = Tracker() if value_of(self, 'track') else None
+        self._undetected = 0  # frames since the network ran
+        self._detected_shape: tuple[int, ...] = ()
         self._publisher = self.create_publisher(PersonArray, 'detections', RESULT_QOS)
         self._images = image_input(self, self.submit)
         self.start()
 
     def process(self, frame: Frame, given: None) -> Persons:
-        """Find, track and publish the people of an image."""
-        persons = self._detector(frame.image, self._options())
-        if self._tracker is not None:
-            # a clock that jumped back starts all tracks anew
-            persons = self._tracker.update(persons, stamp_ns(frame.header) / 1e9)
+        """Find, or predict, and publish the people of an image."""
+        stamp_s = stamp_ns(frame.header) / 1e9
+        persons = self._predict(frame, stamp_s)
+        if persons is None:
+            persons = self._detect(frame, stamp_s)
         self._publisher.publish(persons_to_message(persons, frame.header))
         return persons
+
+    def _detect(self, frame: Frame, stamp_s: float) -> Persons:
+        persons = self._detector(frame.image, self._options())
+        self._undetected, self._detected_shape = 0, frame.image.shape
+        # a clock that jumped back starts all tracks anew
+        return persons if self._tracker is None else self._tracker.update(persons, stamp_s)
+
+    def _predict(self, frame: Frame, stamp_s: float) -> Persons | None:
+        """Return the people as their tracks have them; None = it is time for the network."""
+        if self._tracker is None or self._undetected + 1 >= value_of(self, 'detect_every'):
+            return None
+        # also an image that nobody looks at is decoded: what cannot be is skipped, has no people
+        if frame.image.shape != self._detected_shape:
+            return None
+        persons = self._tracker.predict(stamp_s)
+        if persons is None:
+            return None
+        self._undetected += 1
+        height, width = self._detected_shape[:2]
+        return persons.inside(width, height)
 
     def networks(self) -> Sequence[Runs]:
         """Return the detector's network."""
@@ -75,16 +116,27 @@ class DetectorNode(Stage):
 
     def _options(self, changes: Mapping[str, Any] = MappingProxyType({})) -> DetectorOptions:
         """Return the options as the parameters have them, or would have after changes."""
-        names = ('input_long_side', 'score_threshold', 'max_people', 'min_height_px')
+        names = ('input_long_side', 'score_threshold', 'max_people', 'min_height_px', 'keep')
         return DetectorOptions(*(changes.get(name, value_of(self, name)) for name in names))
 
     def _check(self, changes: list[Parameter]) -> SetParametersResult:
         """Refuse a change that the detector cannot follow."""
+        values = {change.name: change.value for change in changes}
+        fault = self._fault(values.get('detect_every', 1))
         try:
-            self._detector.check(self._options({change.name: change.value for change in changes}))
+            self._detector.check(self._options(values))
         except OptionsError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
+            fault = str(error)
+        return SetParametersResult(successful=not fault, reason=fault)
+
+    def _fault(self, detect_every: int) -> str:
+        """Return why the network cannot pass over frames; '' = it can, or does not."""
+        if detect_every == 1 or value_of(self, 'track'):
+            return ''
+        return (
+            f"parameter 'detect_every' is {detect_every}, but 'track' is false: who is to be seen "
+            'between two detections is known from tracks'
+        )
 
 
 def main(args: list[str] | None = None) -> None:
