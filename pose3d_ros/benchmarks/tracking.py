@@ -214,7 +214,7 @@ def _table(title: str, rows: Sequence[tuple[str | float, ...]]) -> report.Table:
     return report.Table(
         f'Boxes between detections, {title}',
         (
-            ('frames/s', '.0f'), ('detect_every', 'd'), ('detector ms a frame', '.1f'),
+            ('frames/s', '.3g'), ('detect_every', 'd'), ('detector ms a frame', '.1f'),
             ('IoU mean', '.3f'), ('5 %', '.3f'), ('missed %', '.1f'), ('extra %', '.1f'),
             ('standing still: IoU mean', '.3f'), ('5 %', '.3f'),
         ),
