@@ -72,7 +72,7 @@ def test_tables_as_text_and_markdown() -> None:
 
 def test_results_go_to_a_json_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / 'out.json'
-    report.give_out('accuracy', [TABLE], parsed('accuracy', '--json', str(file)))
+    report.give_out('accuracy', [TABLE], parsed('accuracy', '--out', str(file)))
     document = json.loads(file.read_text())
     assert document['tables'][0]['rows'] == [['a', 1.25, 3], ['bb', None, 40]]
     assert document['tables'][0]['columns'] == ['', 'mm', 'n']
@@ -98,7 +98,7 @@ def test_an_unwritable_json_file_is_said_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / 'gone' / 'out.json'
-    assert benchmark.run(parsed('detector', '--json', str(file))) == 1
+    assert benchmark.run(parsed('detector', '--out', str(file))) == 1
     assert str(file) in capsys.readouterr().err
 
 

@@ -266,7 +266,7 @@ def test_the_benchmark_exports_what_it_measures(
     """Random networks, here smaller ones."""
     config = detectors.network_of('detr', **SMALLER['detr']).config
     monkeypatch.setitem(random_detectors.CONFIGS, 'detr_r50', lambda: config)
-    assert main([*BENCHMARK, '--exported', '--json', str(tmp_path / 'x.json')]) == 0
+    assert main([*BENCHMARK, '--exported', '--out', str(tmp_path / 'x.json')]) == 0
     (default, _), (pytorch, _), (exported, is_file) = jobs
     assert default is pytorch is None and is_file and not Path(str(exported)).exists()
     rows = json.loads((tmp_path / 'x.json').read_text())['tables'][0]['rows']

@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 
 from pose3d_ros import stages
-from pose3d_ros.benchmarks import report
+from pose3d_ros.benchmarks import usage
 from pose3d_ros.camera import Camera
 from pose3d_ros.data.pose2sim import Clip, ClipError
 from pose3d_ros.models.body_size import BodySize
@@ -84,7 +84,7 @@ def measure(job: Job) -> Measured:
     options = DetectorOptions()
     detector(images[0], options)  # warms up
     detect_s = [_seconds(partial(detector, image, options)) for image in images]
-    peak_mib = report.peak_mib()
+    peak_mib = usage.peak_mib()
     rootnet, posenet = _paper(runtime) if job.paper else _default(runtime)
     root_s, pose_s = _behind(rootnet, posenet, images, job.people, camera)
     total_s = np.sum([detect_s, root_s, pose_s], axis=0)

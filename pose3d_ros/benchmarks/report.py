@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -68,7 +69,7 @@ def _cell(value: str | float, spec: str) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say how results are given out."""
     parser.add_argument(
-        '--json', type=Path, metavar='FILE', help='write the results and the machine to this file'
+        '--out', type=Path, metavar='FILE', help='write results and machine to this file, as JSON'
     )
     parser.add_argument(
         '--markdown', action='store_true', help='print Markdown instead of plain text'
@@ -77,8 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise OSError now, not after minutes of work, where the results could not be written."""
-    if arguments.json is not None:
-        arguments.json.open('a').close()
+    if arguments.out is not None:
+        arguments.out.open('a').close()
 
 
 def give_out(name: str, tables: Sequence[Table], arguments: argparse.Namespace) -> None:
@@ -87,9 +88,9 @@ def give_out(name: str, tables: Sequence[Table], arguments: argparse.Namespace) 
     print(f'pose3d benchmark {name}: {describe(on)}')
     for table in tables:
         print('\n' + (table.markdown() if arguments.markdown else table.text()))
-    if arguments.json is not None:
+    if arguments.out is not None:
         document = {'benchmark': name, 'machine': on, 'tables': [_plain(t) for t in tables]}
-        arguments.json.write_text(json.dumps(document, indent=1, allow_nan=False) + '\n')
+        arguments.out.write_text(json.dumps(document, indent=1, allow_nan=False) + '\n')
 
 
 def _plain(table: Table) -> dict[str, object]:
@@ -110,11 +111,21 @@ def machine() -> dict[str, str | int | bool]:
         'cores': len(os.sched_getaffinity(0)),
         'bf16': 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'),
         'system': f'{platform.system()} {platform.machine()}',
+        'kernel': platform.release(),
         'python': platform.python_version(),
         'openvino': ov.__version__.partition('-')[0],
         'opencv': cv2.__version__,
         'numpy': np.__version__,
+        'rclpy': _version('rclpy'),
+        'pose3d_ros': _version('pose3d_ros'),
     }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # the core runs without ROS
+        return 'none'
 
 
 def describe(on: dict[str, str | int | bool]) -> str:
@@ -123,12 +134,3 @@ def describe(on: dict[str, str | int | bool]) -> str:
         f'{on["processor"]}, {on["cores"]} cores, {"with" if on["bf16"] else "no"} bf16, '
         f'{on["system"]}, OpenVINO {on["openvino"]}'
     )
-
-
-def peak_mib() -> float:
-    """Return the most memory that this process has held.
-
-    Not by getrusage, which counts in what the process had that started this one.
-    """
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith('VmHWM')) / 1024

@@ -14,7 +14,7 @@ from time import perf_counter
 import numpy as np
 from tqdm import tqdm
 
-from pose3d_ros.benchmarks import report
+from pose3d_ros.benchmarks import report, usage
 from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.models.crops3dmppe import cut_boxes, process_boxes
@@ -186,7 +186,7 @@ def _work(pipe: Connection, files: Files, way: Way, crops: np.ndarray) -> None:
         start = perf_counter()
         (output,) = call(crops)
         pipe.send((perf_counter() - start) * 1e3)
-    pipe.send((output, report.peak_mib()))
+    pipe.send((output, usage.peak_mib()))
 
 
 def load(files: Files, way: Way) -> _Call:

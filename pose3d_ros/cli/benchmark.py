@@ -3,16 +3,26 @@
 import argparse
 import sys
 
-from pose3d_ros.benchmarks import accuracy, detector, detectors, report, speed, stages, tracking
+from pose3d_ros.benchmarks import (
+    accuracy,
+    compare,
+    detector,
+    detectors,
+    graph,
+    report,
+    stages,
+    tracking,
+)
 from pose3d_ros.data.pose2sim import ClipError
 from pose3d_ros.models.runtime import RuntimeUnavailable, WeightFileError
 from pose3d_ros.weights import WeightsError
 
 BENCHMARKS = {
     'accuracy': accuracy,
+    'compare': compare,
     'detector': detector,
     'detectors': detectors,
-    'speed': speed,
+    'graph': graph,
     'stages': stages,
     'tracking': tracking,
 }

@@ -8,101 +8,198 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import Pose3DArray
-from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
-from pose3d_ros.nodes.messages import camera_to_info, image_to_message
+from pose3d_ros.nodes.cdr import read_image
+from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, stamp_ns
+from pose3d_ros.nodes.messages import bytes_of, camera_to_info, image_to_message
 from pose3d_ros.nodes.processes import Starter, processes
 from pose3d_ros.transport import prepare_process
 
 _QOS = QoSProfile(depth=2)
 _READY_TIMEOUT_S = 60.0
+_ANSWER_TIMEOUT_S = 5.0
+#: Behind the last image of an open loop: a graph that gives no poses for so long gives none more.
+_SILENCE_S = 1.0
+_DEFAULT_SPACING_S = 0.03
+_STAGES = ('detector', 'rootnet', 'posenet')
 
 
 @dataclass(frozen=True)
 class Timing:
     """What came of a run.
 
+    :param sent: frames published.
     :param rate_hz: frames with poses per second.
+    :param input_hz: frames published per second.
     :param ages_ms: (frames,) from the call that publishes an image to the arrival of its poses.
-    :param lost: frames without poses.
-    :param stages: stage -> its diagnostic values, medians of the run's last frames.
+    :param people: (frames,) poses of each.
     """
 
+    sent: int
     rate_hz: float
+    input_hz: float
     ages_ms: np.ndarray
-    lost: int
-    stages: dict[str, dict[str, float]]
+    people: np.ndarray
 
     @property
-    def network_ms(self) -> float:
-        """Return the time that a frame spends in networks, ms."""
-        return sum(values.get('network_ms', 0.0) for values in self.stages.values())
+    def lost(self) -> int:
+        """Return how many frames have no poses."""
+        return self.sent - len(self.ages_ms)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    at_s: float
+    people: int
 
 
 class CameraDriver(Node):
-    """Publish frames from memory, so many at a time, and note when their poses come."""
+    """Publish frames from memory and note when their poses come.
 
-    def __init__(self, images: Sequence[np.ndarray], camera: Camera) -> None:
+    :param images: (h, w, 3) uint8 BGR, published in turn.
+    :param transport: 'raw' or 'compressed', as the stages' parameter `image_transport`.
+    """
+
+    def __init__(
+        self, images: Sequence[np.ndarray], camera: Camera, transport: str = 'raw'
+    ) -> None:
         super().__init__('camera_driver')
         self._camera = camera
         # made before: what a camera does to get its image is no part of the graph, nor its load
-        self._frames = [image_to_message(image, Header()) for image in images]
-        self._images = self.create_publisher(Image, 'image_raw', _QOS)
+        if transport == 'compressed':
+            self._frames = [_compressed(image) for image in images]
+            topic, kind = 'image_raw/compressed', CompressedImage
+        else:
+            self._frames = [image_to_message(image, Header()) for image in images]
+            topic, kind = 'image_raw', Image
+        self._images = self.create_publisher(kind, topic, _QOS)
         self._infos = self.create_publisher(CameraInfo, 'camera_info', _QOS)
         self.create_subscription(Pose3DArray, 'poses', self._take_poses, RESULT_QOS)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._take_values, RESULT_QOS)
         self._changed = threading.Condition()
-        self._answers: dict[int, float] = {}
-        self._stages: dict[str, dict[str, float]] = {}
+        self._answers: dict[int, _Answer] = {}
+        self._values: dict[str, tuple[int, dict[str, float]]] = {}
+        self._spacing_s, self._patience_s = _DEFAULT_SPACING_S, _ANSWER_TIMEOUT_S
+        self._published = 0
 
-    def wait_for(self, subscribers: int, stage_count: int) -> None:
+    def wait_for(self, subscribers: int) -> None:
         """Wait until the graph is there; TimeoutError when it does not come."""
         end = time.monotonic() + _READY_TIMEOUT_S
-        while (
-            self._images.get_subscription_count() < subscribers or len(self._stages) < stage_count
+        while self._images.get_subscription_count() < subscribers or len(self._values) < len(
+            _STAGES
         ):
             if time.monotonic() > end:
                 raise TimeoutError(f'the graph was not ready within {_READY_TIMEOUT_S:g} s')
             time.sleep(0.05)
 
+    def values(self) -> dict[str, dict[str, float]]:
+        """Return the diagnostic values of each stage, with all that it has done until now."""
+        now_ns = self.get_clock().now().nanoseconds
+        self._wait_until(lambda: all(self._values[stage][0] > now_ns for stage in _STAGES))
+        return {stage: self._values[stage][1] for stage in _STAGES}
+
     def run(self, count: int, in_flight: int) -> Timing:
-        """Publish `count` frames, at most `in_flight` of them without poses, and time them."""
+        """Publish `count` frames, at most `in_flight` of them without poses, and time them.
+
+        A frame goes out only when the one before is in work: two at once, as at the start, and
+        the second would replace the first at the door. That takes no more than the time to get
+        there, of which a quarter of a lone frame's age, by the last run with one, is well above.
+        """
         sent: dict[int, float] = {}
+        self._forget()
+        last_s = 0.0
+        for _ in range(count):
+            self._wait_until(lambda: self._unanswered(sent) < in_flight, self._patience_s)
+            time.sleep(max(0.0, last_s + self._spacing_s - time.perf_counter()))
+            stamp, last_s = self._publish()
+            sent[stamp] = last_s
+        self._wait_until(lambda: self._unanswered(sent) == 0, self._patience_s)
+        answers = self._answers_to(sent)
+        times = sorted(answer.at_s for answer in answers.values())
+        if len(times) < 2:
+            raise TimeoutError(f'{len(times)} of {count} frames were answered: see the graph')
+        timing = _timing(sent, answers, (len(times) - 1) / (times[-1] - times[0]), times[-1])
+        if in_flight == 1:
+            age_s = float(np.median(timing.ages_ms)) / 1e3
+            self._spacing_s, self._patience_s = age_s / 4, 10 * age_s
+        return timing
+
+    def play(self, rate_hz: float, seconds: float) -> Timing:
+        """Publish at a rate, whatever the graph makes of it; the rate is that of these seconds.
+
+        Where publishing takes longer than the rate allows, the next frame goes out at once.
+        """
+        sent: dict[int, float] = {}
+        self._forget()
+        start = due = time.perf_counter()
+        while due < start + seconds:
+            time.sleep(max(0.0, due - time.perf_counter()))
+            stamp, at_s = self._publish()
+            sent[stamp] = at_s
+            due = max(due + 1 / rate_hz, time.perf_counter())
+        end = start + seconds
+        self._wait_for_silence(sent)
+        answers = self._answers_to(sent)
+        in_time = sum(answer.at_s <= end for answer in answers.values())
+        return _timing(sent, answers, in_time / seconds, end)
+
+    def decode_ms(self) -> float:
+        """Return what reading the pixels of a received image takes, alone."""
+        message = self._frames[0]
+        serialised = serialize_message(message)
+        times = []
+        for _ in range(9):
+            start = time.perf_counter()
+            raw = isinstance(message, Image)
+            _ = Frame(read_image(serialised) if raw else message).image
+            times.append(time.perf_counter() - start)
+        return float(np.median(times)) * 1e3
+
+    def _forget(self) -> None:
         with self._changed:
             self._answers.clear()
-        for number in range(count):
-            self._wait_until(lambda: self._unanswered(sent) < in_flight)
-            stamp, published_s = self._publish(self._frames[number % len(self._frames)])
-            sent[stamp] = published_s
-        self._wait_until(lambda: self._unanswered(sent) == 0)
-        time.sleep(1.2)  # the last diagnostics of this run
-        done = sorted(set(sent) & set(self._answers))
-        span = max(self._answers[s] for s in done) - self._answers[done[0]]
-        ages = np.array([self._answers[s] - sent[s] for s in done]) * 1e3
-        return Timing((len(done) - 1) / span, ages, count - len(done), dict(self._stages))
+
+    def _answers_to(self, sent: dict[int, float]) -> dict[int, _Answer]:
+        with self._changed:
+            return {stamp: self._answers[stamp] for stamp in sorted(set(sent) & set(self._answers))}
 
     def _unanswered(self, sent: dict[int, float]) -> int:
         """Return how many frames are newer than the newest answer: the older ones are lost."""
         newest = max(self._answers, default=0)
         return sum(stamp > newest for stamp in sent)
 
-    def _wait_until(self, condition: Callable[[], bool]) -> None:
+    def _wait_until(
+        self, condition: Callable[[], bool], timeout_s: float = _ANSWER_TIMEOUT_S
+    ) -> None:
         with self._changed:
-            self._changed.wait_for(condition, 5.0)
+            self._changed.wait_for(condition, timeout_s)
 
-    def _publish(self, message: Image) -> tuple[int, float]:
-        """Publish an image with the time of now; return its stamp, and when publishing began."""
+    def _wait_for_silence(self, sent: dict[int, float]) -> None:
+        """Wait until the newest frame is answered, or nothing comes any more."""
+        with self._changed:
+            while self._unanswered(sent):
+                before = len(self._answers)
+                self._changed.wait(_SILENCE_S)
+                if len(self._answers) == before:
+                    return
+
+    def _publish(self) -> tuple[int, float]:
+        """Publish the next image with the time of now; return its stamp, and when that began."""
+        message = self._frames[self._published % len(self._frames)]
+        self._published += 1
         header = Header(frame_id='camera_optical_frame')
         header.stamp = self.get_clock().now().to_msg()
         self._infos.publish(camera_to_info(self._camera, header))
@@ -113,7 +210,8 @@ class CameraDriver(Node):
 
     def _take_poses(self, message: Pose3DArray) -> None:
         with self._changed:
-            self._answers[stamp_ns(message.header)] = time.perf_counter()
+            answer = _Answer(time.perf_counter(), len(message.poses))
+            self._answers[stamp_ns(message.header)] = answer
             self._changed.notify_all()
 
     def _take_values(self, message: DiagnosticArray) -> None:
@@ -124,7 +222,35 @@ class CameraDriver(Node):
                     values[pair.key] = float(pair.value)
                 except ValueError:
                     continue  # model and precision are text
-            self._stages[status.name.split(':')[0]] = values
+            with self._changed:
+                stage = status.name.split(':')[0]
+                self._values[stage] = stamp_ns(message.header), values
+                self._changed.notify_all()
+
+
+def _timing(
+    sent: dict[int, float], answers: dict[int, _Answer], rate_hz: float, end_s: float
+) -> Timing:
+    ages = [(answer.at_s - sent[stamp]) * 1e3 for stamp, answer in answers.items()]
+    people = [answer.people for answer in answers.values()]
+    input_hz = len(sent) / (end_s - min(sent.values()))
+    return Timing(len(sent), rate_hz, input_hz, np.array(ages), np.array(people))
+
+
+def _compressed(image: np.ndarray) -> CompressedImage:
+    _, data = cv2.imencode('.jpg', image)
+    return CompressedImage(format='jpeg', data=bytes_of(data))
+
+
+@dataclass(frozen=True)
+class RunningGraph:
+    """The graph as processes, and its camera.
+
+    :param pids: node -> process; all stages are in one where that is the pipeline.
+    """
+
+    camera: CameraDriver
+    pids: dict[str, int]
 
 
 @contextmanager
@@ -132,27 +258,36 @@ def graph_under_test(
     images: Sequence[np.ndarray],
     camera: Camera,
     log_dir: Path,
-    composed: bool,
     parameters: dict[str, tuple[str, ...]],
-) -> Iterator[CameraDriver]:
-    """Start the graph as processes and a camera in this one; yield the camera.
+    composed: str = '',
+    transport: str = 'raw',
+) -> Iterator[RunningGraph]:
+    """Start the graph as processes and a camera in this one.
 
     :param parameters: node -> its parameters as 'name:=value'.
+    :param composed: module of this package that has all stages in one process; '' = one each.
+    :param transport: of the images, 'raw' or 'compressed'.
+    :raises ProcessError: one of the processes ended badly.
+    :raises TimeoutError: the graph does not come, or does not answer.
     """
     prepare_process()
     os.environ.setdefault('ROS_DOMAIN_ID', str(101 + os.getpid() % 100))
+    given = {node: (*parameters.get(node, ()), f'image_transport:={transport}') for node in _STAGES}
     with processes(log_dir) as start:
-        _start(start, composed, parameters)
+        pids = _start(start, composed, given)
         # Ctrl-C is Python's: ROS's own handlers would outlast the graph
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        driver = CameraDriver(images, camera)
+        driver = CameraDriver(images, camera, transport)
         executor = SingleThreadedExecutor()
         executor.add_node(driver)
         thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
         thread.start()
         try:
-            driver.wait_for(subscribers=1 if composed else 3, stage_count=3)
-            yield driver
+            driver.wait_for(subscribers=1 if composed else 3)
+            yield RunningGraph(driver, pids)
+        except TimeoutError:
+            start.check()  # a process that has ended is the better reason
+            raise
         finally:
             executor.shutdown()
             thread.join(timeout=10)
@@ -160,13 +295,12 @@ def graph_under_test(
             rclpy.try_shutdown()
 
 
-def _start(start: Starter, composed: bool, parameters: dict[str, tuple[str, ...]]) -> None:
+def _start(start: Starter, composed: str, parameters: dict[str, tuple[str, ...]]) -> dict[str, int]:
     if composed:
         # in one process parameters are addressed by node
-        start('pipeline', *(f'{node}:{p}' for node, given in parameters.items() for p in given))
-        return
-    for node in ('detector', 'rootnet', 'posenet'):
-        start(node, *parameters.get(node, ()))
+        given = (f'{node}:{p}' for node, values in parameters.items() for p in values)
+        return {'pipeline': start(composed, *given).pid}
+    return {node: start(node, *parameters[node]).pid for node in _STAGES}
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:

@@ -70,7 +70,7 @@ class Starter:
     def check(self) -> None:
         """Raise for the first process that did not end well, with the end of its log."""
         for name, process in self._running.items():
-            if process.returncode:
+            if process.poll():
                 log = self._log_dir / f'{name}.log'
                 lines = log.read_text(errors='replace').splitlines()[-5:]
                 raise ProcessError(

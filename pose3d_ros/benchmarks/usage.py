@@ -1,0 +1,57 @@
+"""What processes use of the machine: processor time and memory, and what others take of it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf('SC_CLK_TCK')
+_MIB_PER_KIB = 1 / 1024
+
+
+def cpu_s(pid: int | str = 'self') -> float:
+    """Return the processor time of a process with all its threads, user and system, seconds."""
+    # behind the program's name, which is in brackets and may have anything in it
+    fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def resident_mib(pid: int | str = 'self') -> float:
+    """Return the memory that a process holds, with what it shares."""
+    return _status_mib(pid, 'VmRSS')
+
+
+def peak_mib(pid: int | str = 'self') -> float:
+    """Return the most memory that a process has held.
+
+    Not by getrusage, which counts in what the process had that started this one.
+    """
+    return _status_mib(pid, 'VmHWM')
+
+
+def _status_mib(pid: int | str, name: str) -> float:
+    lines = Path(f'/proc/{pid}/status').read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * _MIB_PER_KIB
+
+
+@dataclass(frozen=True)
+class Processors:
+    """Processor time of the whole machine so far, in ticks.
+
+    :param stolen: when a virtual machine was ready to work and its host worked for another.
+    :param all: of every kind.
+    """
+
+    stolen: int
+    all: int
+
+    @classmethod
+    def now(cls) -> 'Processors':
+        """Read them."""
+        # user nice system idle iowait irq softirq steal; guest time, behind, is part of user
+        ticks = [int(n) for n in Path('/proc/stat').read_text().split('\n', 1)[0].split()[1:9]]
+        return cls(ticks[7], sum(ticks))
+
+    def stolen_percent_since(self, before: 'Processors') -> float:
+        """Return how much of the time since then was stolen; NaN of no time."""
+        span = self.all - before.all
+        return 100 * (self.stolen - before.stolen) / span if span else float('nan')

@@ -1,0 +1,18 @@
+"""The pipeline spun by rclpy's executor of many threads: for `pose3d benchmark graph` alone.
+
+What the stages gain by it there is nothing: each works in a thread of its own already.
+"""
+
+from rclpy.executors import MultiThreadedExecutor
+
+from pose3d_ros.nodes import pipeline, stage
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the three nodes in one process, whose callbacks may come side by side."""
+    stage.SingleThreadedExecutor = MultiThreadedExecutor  # type: ignore[misc]
+    pipeline.main(args)
+
+
+if __name__ == '__main__':
+    main()
