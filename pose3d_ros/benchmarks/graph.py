@@ -14,6 +14,7 @@ from pose3d_ros.benchmarks.graph_settings import (
     COMPRESSED,
     DEFAULTS,
     SEPARATE,
+    Closed,
     Method,
     Setting,
 )
@@ -144,7 +145,7 @@ def _choices(arguments: argparse.Namespace, method: Method) -> list[report.Table
         replace(separate, images=COMPRESSED),
         replace(separate, fastdds=DEFAULTS),
     ]
-    results = []
+    results: list[tuple[Setting, Closed | None]] = []
     for setting in tqdm(settings, desc='choices', unit='graph', disable=None):
         try:
             results.append((setting, measuring.in_own_process(measuring.closed, setting, method)))

@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from pose3d_ros.nodes.graph_timing import RunningGraph
 
 FIELD_OF_VIEW_DEG = 60.0
-_WARM_UP_FRAMES = 20
+#: The first few also say whether anything gets through, and how long to wait for what is lost.
+_WARM_UP_FRAMES = (4, 16)
 #: Memory settles first: batches of new sizes, the discovery of others.
 _SETTLING_FRAMES = 200
-_MEMORY_SAMPLES = 40
+_MEMORY_SAMPLES, _FRAMES_PER_SAMPLE = 40, 10
 _BASELINE_FRAMES = 2
 
 _T = TypeVar('_T')
@@ -112,8 +113,9 @@ def memory(setting: Setting, method: Method, frames: int) -> Memory:
     done, lost = [0], 0
     resident: dict[str, list[float]] = {}
     with _running(setting, method) as (graph, _):
-        graph.camera.run(_SETTLING_FRAMES, method.in_flight)
-        for total in np.linspace(0, frames, _MEMORY_SAMPLES + 1).astype(int).tolist():
+        graph.camera.run(min(_SETTLING_FRAMES, frames), method.in_flight)
+        samples = max(2, min(_MEMORY_SAMPLES, frames // _FRAMES_PER_SAMPLE))
+        for total in np.linspace(0, frames, samples + 1).astype(int).tolist():
             if total > done[-1]:
                 lost += graph.camera.run(total - done[-1], method.in_flight).lost
                 done.append(total)
@@ -145,7 +147,8 @@ def _running(setting: Setting, method: Method) -> Iterator[tuple['RunningGraph',
                 setting.images,
             ) as graph,
         ):
-            graph.camera.run(_WARM_UP_FRAMES, in_flight=1)
+            for count in _WARM_UP_FRAMES:
+                graph.camera.run(count, in_flight=1)
             yield graph, images
     except ProcessError as error:
         raise OSError(str(error)) from error

@@ -227,8 +227,8 @@ def choices(results: Sequence[tuple[Setting, Closed | None]], method: Method) ->
             ('lost', '.0f'), ('stolen %', '.0f'),
         ),
         rows,
-        f'lost: of {2 * method.rounds * method.frames} frames; - in a row: fewer than two of the '
-        'first frames arrived. of first: efficiency over that of the first row. compressed: '
+        f'lost: of {2 * method.rounds * method.frames} frames; - in a row: none of the first '
+        'frames arrived. of first: efficiency over that of the first row. compressed: '
         'JPEG, made before the clock starts, decoded once in each process. multi-threaded: '
         'composed, spun by rclpy.executors.MultiThreadedExecutor.',
     )  # fmt: skip

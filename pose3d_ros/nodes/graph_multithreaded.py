@@ -1,6 +1,6 @@
 """The pipeline spun by rclpy's executor of many threads: for `pose3d benchmark graph` alone.
 
-What the stages gain by it there is nothing: each works in a thread of its own already.
+Each stage works in a thread of its own in any case; what the executor calls only hands work over.
 """
 
 from rclpy.executors import MultiThreadedExecutor
@@ -10,7 +10,7 @@ from pose3d_ros.nodes import pipeline, stage
 
 def main(args: list[str] | None = None) -> None:
     """Run the three nodes in one process, whose callbacks may come side by side."""
-    stage.SingleThreadedExecutor = MultiThreadedExecutor  # type: ignore[misc]
+    stage.SingleThreadedExecutor = MultiThreadedExecutor  # type: ignore[attr-defined]
     pipeline.main(args)
 
 
