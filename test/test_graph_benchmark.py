@@ -42,6 +42,7 @@ from pose3d_ros.nodes.graph_timing import CameraDriver, Timing
 from pose3d_ros.nodes.messages import image_from_compressed, image_from_message
 
 SMALL = Setting((640, 480), 2)
+QUIET = usage.Disturbance(0.0, 0.0)
 QUICK = Method(rounds=1, frames=8, frames_alone=2, long_side=320)
 
 
@@ -70,11 +71,17 @@ def test_processor_time_and_memory_are_those_of_the_process() -> None:
 
 
 def test_stolen_time_is_a_share() -> None:
-    before = usage.Processors(10, 1000)
-    assert usage.Processors(60, 1200).stolen_percent_since(before) == 25
-    assert np.isnan(before.stolen_percent_since(before))
-    time.sleep(0.1)
+    before = usage.Processors(10, 500, 1000, 100)
+    gone = usage.Processors(60, 600, 1200, 180).since(before)
+    assert (gone.stolen, gone.others) == (25, 10)
+    assert np.isnan(before.since(before).stolen)
+    start = usage.Processors.now()
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
     now = usage.Processors.now()
+    assert now.ours - start.ours == pytest.approx(0.3 * os.sysconf('SC_CLK_TCK'), abs=5)
+    assert now.busy - start.busy >= now.ours - start.ours - 5
     ticks = os.sysconf('SC_CLK_TCK') * (os.cpu_count() or 1)
     assert 0 <= now.stolen < now.all
     assert now.all / ticks == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), rel=0.2)
@@ -261,14 +268,16 @@ def by_hand(people: int, rate_hz: float) -> Closed:
         'rootnet': {'age_ms': 53.0, 'processing_ms': 12.0, 'network_ms': 10.0},
         'posenet': {'age_ms': 68.0, 'processing_ms': 14.0, 'network_ms': 10.0},
     }
-    return Closed(replace(SMALL, people=people), single, full, stages, 0.5, {'pipeline': 400}, 7)
+    return Closed(
+        replace(SMALL, people=people), single, full, stages, 0.5, {'pipeline': 400}, QUIET
+    )
 
 
 def by_hand_load() -> Load:
     dropped = {'detector': 4, 'rootnet': 1, 'posenet': 0}
     points = [
-        LoadPoint(0.5, 20, timing(10, [60, 70, 80]), dict.fromkeys(STAGES, 0), 0, 1),
-        LoadPoint(8.0, 20, timing(15, [], 8), dropped, 3, 1),
+        LoadPoint(0.5, 20, timing(10, [60, 70, 80]), dict.fromkeys(STAGES, 0), 0, QUIET),
+        LoadPoint(8.0, 20, timing(15, [], 8), dropped, 3, QUIET),
     ]
     return Load(SMALL, points)
 

@@ -59,13 +59,13 @@ def closed(setting: Setting, method: Method) -> Closed:
     with _running(setting, method) as (graph, images):
         alone = _alone(images, setting, method)
         decode_ms = graph.camera.decode_ms()
-        before = Processors.now()
+        before = Processors.now(graph.pids.values())
         single = _rounds(graph, alone, method, 1)
         stages = graph.camera.values()
         full = _rounds(graph, alone, method, method.in_flight)
-        stolen = Processors.now().stolen_percent_since(before)
+        disturbance = Processors.now(graph.pids.values()).since(before)
         peaks = {name: peak_mib(pid) for name, pid in graph.pids.items()}
-    return Closed(setting, single, full, stages, decode_ms, peaks, stolen)
+    return Closed(setting, single, full, stages, decode_ms, peaks, disturbance)
 
 
 def load(setting: Setting, method: Method, factors: list[float], seconds: float) -> Load:
@@ -74,9 +74,9 @@ def load(setting: Setting, method: Method, factors: list[float], seconds: float)
     with _running(setting, method) as (graph, _):
         for factor in factors:
             held_hz = graph.camera.run(method.frames, method.in_flight).rate_hz
-            before, ticks = graph.camera.values(), Processors.now()
+            before, start = graph.camera.values(), Processors.now(graph.pids.values())
             timing = graph.camera.play(factor * held_hz, seconds)
-            stolen = Processors.now().stolen_percent_since(ticks)
+            disturbance = Processors.now(graph.pids.values()).since(start)
             after = graph.camera.values()
             received = int(_grown(before, after, 'detector', 'received'))
             dropped = {
@@ -87,7 +87,7 @@ def load(setting: Setting, method: Method, factors: list[float], seconds: float)
                 for stage in STAGES
             }
             lost = timing.sent - received
-            points.append(LoadPoint(factor, held_hz, timing, dropped, lost, stolen))
+            points.append(LoadPoint(factor, held_hz, timing, dropped, lost, disturbance))
     return Load(setting, points)
 
 

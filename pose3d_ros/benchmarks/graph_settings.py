@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pose3d_ros.benchmarks.alone import Alone
+from pose3d_ros.benchmarks.usage import Disturbance
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import RuntimeOptions
 
@@ -97,7 +98,7 @@ class Closed:
     :param stages: stage -> its diagnostic values after the single rounds.
     :param decode_ms: reading the pixels of an image, alone.
     :param peak_mib: process -> most memory held.
-    :param stolen_percent: of the machine's processor time, over all rounds.
+    :param disturbance: over all rounds.
     """
 
     setting: Setting
@@ -106,7 +107,7 @@ class Closed:
     stages: dict[str, dict[str, float]]
     decode_ms: float
     peak_mib: dict[str, float]
-    stolen_percent: float
+    disturbance: Disturbance
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class LoadPoint:
     graph: 'Timing'
     dropped: dict[str, int]
     not_received: int
-    stolen_percent: float
+    disturbance: Disturbance
 
 
 @dataclass(frozen=True)

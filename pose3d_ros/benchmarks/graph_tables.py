@@ -22,6 +22,7 @@ _Row = tuple[str | float, ...]
 _SETTING = (('image', ''), ('people', ''), ('graph', ''))
 _PERCENTILES = (50, 95, 99)
 _AGES = tuple((f'age p{p} ms', '.0f') for p in _PERCENTILES)
+_DISTURBANCE = (('stolen %', '.0f'), ('others %', '.0f'))
 #: Where the people of an image come from.
 _SCENES = (
     'Images: real frames of two or three people each, scaled down and laid side by side, in as few '
@@ -76,7 +77,8 @@ def speed(results: Sequence[Closed], method: Method) -> Table:
                 _frame_ms(r) / first_ms,
                 *_ages(r.full),
                 float(sum(x.graph.lost for x in (*r.full, *r.single))),
-                r.stolen_percent,
+                r.disturbance.stolen,
+                r.disturbance.others,
             )
         )
     return Table(
@@ -84,7 +86,7 @@ def speed(results: Sequence[Closed], method: Method) -> Table:
         (
             *_SETTING, ('poses', '.0f'), ('frames/s', '.1f'), ('networks alone/s', '.1f'),
             ('efficiency', '.2f'), ('ms/frame', '.1f'), ('added ms', '.1f'),
-            ('of first', '.2f'), *_AGES, ('lost', '.0f'), ('stolen %', '.0f'),
+            ('of first', '.2f'), *_AGES, ('lost', '.0f'), *_DISTURBANCE,
         ),
         rows,
         'poses: of a frame. networks alone: one after the other, each with all cores, timed before '
@@ -92,7 +94,8 @@ def speed(results: Sequence[Closed], method: Method) -> Table:
         'the time between two results. of first: ms/frame over that of the first row of this image '
         'size and graph. age: from the call that publishes an image to the arrival of its poses in '
         'that process. lost: frames without poses. stolen: processor time that the host of this '
-        f'virtual machine gave to others. {_SCENES}',
+        'virtual machine gave to others; others: that other processes of it took; a quiet run has '
+        f'neither. {_SCENES}',
     )  # fmt: skip
 
 
@@ -177,7 +180,8 @@ def load(result: Load, seconds: float) -> Table:
                 float(p.graph.sent),
                 float(p.not_received),
                 *(float(p.dropped[stage]) for stage in STAGES),
-                p.stolen_percent,
+                p.disturbance.stolen,
+                p.disturbance.others,
             )
         )
     image, people, layout = _named(result.setting)
@@ -186,7 +190,7 @@ def load(result: Load, seconds: float) -> Table:
         (
             ('of held', ''), ('in/s', '.1f'), ('out/s', '.1f'), ('out of held', '.2f'), *_AGES,
             ('sent', '.0f'), ('not received', '.0f'),
-            *((f'dropped: {stage}', '.0f') for stage in STAGES), ('stolen %', '.0f'),
+            *((f'dropped: {stage}', '.0f') for stage in STAGES), *_DISTURBANCE,
         ),
         rows,
         'of held: input rate over the rate in a closed loop, measured anew before each row; images '
@@ -204,7 +208,7 @@ def choices(results: Sequence[tuple[Setting, Closed | None]], method: Method) ->
     for setting, r in results:
         named = (setting.layout, setting.images, setting.fastdds)
         if r is None:
-            rows.append((*named, *[_NAN] * 9))
+            rows.append((*named, *[_NAN] * 10))
             continue
         rows.append(
             (
@@ -215,7 +219,8 @@ def choices(results: Sequence[tuple[Setting, Closed | None]], method: Method) ->
                 *_ages(r.full),
                 _median(x.cpu_ms for x in r.full),
                 float(sum(x.graph.lost for x in (*r.full, *r.single))),
-                r.stolen_percent,
+                r.disturbance.stolen,
+                r.disturbance.others,
             )
         )
     image, people, _ = _named(results[0][0])
@@ -224,7 +229,7 @@ def choices(results: Sequence[tuple[Setting, Closed | None]], method: Method) ->
         (
             ('graph', ''), ('images', ''), ('Fast DDS', ''), ('frames/s', '.1f'),
             ('efficiency', '.2f'), ('of first', '.2f'), *_AGES, ('CPU ms/frame', '.0f'),
-            ('lost', '.0f'), ('stolen %', '.0f'),
+            ('lost', '.0f'), *_DISTURBANCE,
         ),
         rows,
         f'lost: of {2 * method.rounds * method.frames} frames; - in a row: none of the first '

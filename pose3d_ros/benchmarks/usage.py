@@ -1,6 +1,7 @@
 """What processes use of the machine: processor time and memory, and what others take of it."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,20 +39,41 @@ class Processors:
     """Processor time of the whole machine so far, in ticks.
 
     :param stolen: when a virtual machine was ready to work and its host worked for another.
+    :param busy: spent on work, whoever's.
     :param all: of every kind.
+    :param ours: of the processes that were named, and this one.
     """
 
     stolen: int
+    busy: int
     all: int
+    ours: float
 
     @classmethod
-    def now(cls) -> 'Processors':
+    def now(cls, pids: Iterable[int] = ()) -> 'Processors':
         """Read them."""
         # user nice system idle iowait irq softirq steal; guest time, behind, is part of user
         ticks = [int(n) for n in Path('/proc/stat').read_text().split('\n', 1)[0].split()[1:9]]
-        return cls(ticks[7], sum(ticks))
+        busy = sum(ticks) - ticks[3] - ticks[4] - ticks[7]
+        ours = (cpu_s() + sum(cpu_s(pid) for pid in pids)) * _TICKS_PER_S
+        return cls(ticks[7], busy, sum(ticks), ours)
 
-    def stolen_percent_since(self, before: 'Processors') -> float:
-        """Return how much of the time since then was stolen; NaN of no time."""
-        span = self.all - before.all
-        return 100 * (self.stolen - before.stolen) / span if span else float('nan')
+    def since(self, before: 'Processors') -> 'Disturbance':
+        """Return how much of the time since then was not to be had; NaN of no time."""
+        span = self.all - before.all or float('nan')
+        others = self.busy - before.busy - (self.ours - before.ours)
+        return Disturbance(
+            100 * (self.stolen - before.stolen) / span, 100 * max(0.0, others) / span
+        )
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What went to others, percent of the machine's processor time.
+
+    :param stolen: to other virtual machines of the host.
+    :param others: to other processes of this machine.
+    """
+
+    stolen: float
+    others: float
