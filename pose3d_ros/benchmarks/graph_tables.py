@@ -314,11 +314,16 @@ def plot_load(results: Sequence[Load], path: Path) -> None:
             ]
             label = f'{result.setting.layout}, p{percentile}'
             ages.plot(x, y, style, color=colour, markersize=4, label=label)
-    rates.axline((0, 0), slope=1, color='0.7', linewidth=0.8)
+    factors = np.array([p.factor for result in results for p in result.points])
+    ideal = np.geomspace(factors.min(), factors.max(), 100)
+    rates.plot(ideal, np.minimum(ideal, 1), color='0.7', zorder=0, label='all that can be held')
+    ticks = 2.0 ** np.arange(np.floor(np.log2(ideal[0])), np.ceil(np.log2(ideal[-1])) + 1)
     rates.set(ylim=(0, None), ylabel='output / held rate')
     ages.set(ylim=(0, None), ylabel='age of poses, ms')
     for axes in (rates, ages):
         axes.set(xscale='log', xlabel='input / held rate')
+        axes.set_xticks(ticks, [f'{tick:g}' for tick in ticks], minor=False)
+        axes.minorticks_off()
         axes.legend(fontsize='small')
         axes.spines[['top', 'right']].set_visible(False)
     figure.savefig(path, dpi=110, format='png')
