@@ -29,6 +29,7 @@ from pose3d_ros.skeletons import HUMAN36M, HUMAN36M_17, MUCO, MUPOTS, Skeleton  
 WANTED = expected('networks')
 CROPS_BGR = np.ascontiguousarray(WANTED['crops_rgb'][..., ::-1])
 F32 = RuntimeOptions(precision='f32')
+both_runtimes = pytest.mark.parametrize('device', ['CPU', 'onnxruntime'])
 #: Pixels of the heatmap, relative depth, cells of PoseNet's volume.
 ROOT_PX, ROOT_DEPTH, POSE_CELLS = 1e-3, 1e-5, 5e-3
 
@@ -39,15 +40,19 @@ def root_differences(found: np.ndarray) -> tuple[float, float]:
     return np.abs(found[:, :2] - wanted[:, :2]).max(), np.abs(depth / wanted[:, 2] - 1).max()
 
 
-def test_the_exported_rootnet_is_the_original(paper_files: PaperFiles) -> None:
-    (found,) = onnx_files.load_rootnet(paper_files.exported['rootnet'], F32)(CROPS_BGR)
+@both_runtimes
+def test_the_exported_rootnet_is_the_original(paper_files: PaperFiles, device: str) -> None:
+    options = RuntimeOptions(device, 'f32')
+    (found,) = onnx_files.load_rootnet(paper_files.exported['rootnet'], options)(CROPS_BGR)
     pixels, depth = root_differences(found)
     assert pixels < ROOT_PX
     assert depth < ROOT_DEPTH
 
 
-def test_the_exported_posenet_is_the_original(paper_files: PaperFiles) -> None:
-    network, skeleton = onnx_files.load_posenet(paper_files.exported['posenet'], F32)
+@both_runtimes
+def test_the_exported_posenet_is_the_original(paper_files: PaperFiles, device: str) -> None:
+    options = RuntimeOptions(device, 'f32')
+    network, skeleton = onnx_files.load_posenet(paper_files.exported['posenet'], options)
     assert skeleton is HUMAN36M
     np.testing.assert_allclose(network(CROPS_BGR)[0], WANTED['posenet_coord'], atol=POSE_CELLS)
 

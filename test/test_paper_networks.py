@@ -136,6 +136,35 @@ def test_as_they_run_they_are_the_original() -> None:
     assert folded.busy_s > 0
 
 
+def test_crops_that_do_not_fit_into_memory_go_in_smaller_batches(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Small(nn.Module):
+        def forward(self, image: Any) -> Any:
+            sizes.append(len(image))
+            if len(image) > 2:
+                raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')
+            return image.flatten(1).mean(dim=1)
+
+    sizes: list[int] = []
+    crops = np.random.default_rng(0).integers(0, 256, (7, 256, 256, 3), dtype=np.uint8)
+    network = TorchNetwork(Small())
+    (found,) = network(crops)
+    assert sizes == [7, 3, 1, *6 * [1]]
+    assert len(caplog.records) == 2 and 'Tried to allocate 2.00 GiB' in caplog.text
+    one = TorchNetwork(Small(), RuntimeOptions(max_batch=1))
+    np.testing.assert_allclose(found, one(crops)[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(('precision', 'cells'), [('bf16', 0.5), ('f16', 0.05)])
+def test_fewer_digits_stay_near_the_original(precision: str, cells: float) -> None:
+    network = TorchNetwork(posenet(), RuntimeOptions(precision=precision))
+    (found,) = network(CROPS_BGR)
+    assert (network.precision, found.dtype) == (precision, np.float32)
+    off = np.abs(found - WANTED['posenet_coord'])
+    assert 0 < off.mean() < cells
+
+
 def test_warming_up_takes_batches_as_people_will_come() -> None:
     class Notes(nn.Module):
         def forward(self, image: Any) -> Any:

@@ -1,7 +1,9 @@
-"""What runs a network: its input as promised, batches of any size, one thread after another."""
+"""What runs a network, in each runtime: its input as promised, batches of any size, threads in
+turns."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import onnx
@@ -13,7 +15,8 @@ from real import people, people_image
 
 from pose3d_ros import weights
 from pose3d_ros.crops import Crops
-from pose3d_ros.models import runtime
+from pose3d_ros.models.batches import Batches
+from pose3d_ros.models.openvino_session import OpenVinoSession, choose_precision
 from pose3d_ros.models.rtmpose import RTMPose
 from pose3d_ros.models.runtime import (
     ANY,
@@ -24,6 +27,7 @@ from pose3d_ros.models.runtime import (
 )
 
 F32 = RuntimeOptions(precision='f32')
+both_runtimes = pytest.mark.parametrize('device', ['CPU', 'onnxruntime'])
 
 
 def toy(layout: str = 'NCHW', channels: int = 3) -> bytes:
@@ -55,9 +59,14 @@ def images_of(n: int, height: int = 4, width: int = 6) -> np.ndarray:
 
 @pytest.mark.parametrize('rgb', [False, True])
 @pytest.mark.parametrize('layout', ['NCHW', 'NHWC'])
-def test_images_reach_the_network_as_described(layout: str, rgb: bool) -> None:
+@pytest.mark.parametrize('size', [(4, 6), (ANY, ANY)])
+@both_runtimes
+def test_images_reach_the_network_as_described(
+    device: str, size: tuple[int, int], layout: str, rgb: bool
+) -> None:
     mean, std = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
-    network = Network(toy(layout), ImageInput(4, 6, layout, rgb, mean, std), ['more'], F32)
+    options = RuntimeOptions(device, 'f32')
+    network = Network(toy(layout), ImageInput(*size, layout, rgb, mean, std), ['more'], options)
     images = images_of(2)
     expected = ((images[..., ::-1] if rgb else images) - np.array(mean)) / std + 1
     if layout == 'NCHW':
@@ -67,8 +76,10 @@ def test_images_reach_the_network_as_described(layout: str, rgb: bool) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_outputs_come_in_the_order_asked_for_and_stay() -> None:
-    network = Network(toy(), ImageInput(4, 6), ['less', 'more'], F32)
+@both_runtimes
+def test_outputs_come_in_the_order_asked_for_and_stay(device: str) -> None:
+    options = RuntimeOptions(device, 'f32')
+    network = Network(toy(), ImageInput(4, 6), ['less', 'more'], options)
     first = images_of(1)
     less, more = network(first)
     kept = less.copy(), more.copy()
@@ -78,15 +89,17 @@ def test_outputs_come_in_the_order_asked_for_and_stay() -> None:
     np.testing.assert_allclose(2 * less, more - 1)
 
 
-def test_any_size_from_call_to_call() -> None:
-    network = Network(toy(), ImageInput(ANY, ANY), ['more'], F32)
+@both_runtimes
+def test_any_size_from_call_to_call(device: str) -> None:
+    network = Network(toy(), ImageInput(ANY, ANY), ['more'], RuntimeOptions(device, 'f32'))
     for height, width in ((4, 6), (32, 8), (4, 6), (1, 1)):
         images = images_of(1, height, width)
         np.testing.assert_allclose(network(images)[0], images.transpose(0, 3, 1, 2) + 1.0)
 
 
-def test_views_and_read_only_images() -> None:
-    network = Network(toy(), ImageInput(4, 6), ['more'], F32)
+@both_runtimes
+def test_views_and_read_only_images(device: str) -> None:
+    network = Network(toy(), ImageInput(4, 6), ['more'], RuntimeOptions(device, 'f32'))
     images = images_of(4)
     images.setflags(write=False)
     view = images[::2, ::-1, ::-1]
@@ -95,19 +108,24 @@ def test_views_and_read_only_images() -> None:
 
 @given(count=st.integers(1, 300), largest=st.integers(1, 64))
 def test_batches_cover_everybody_in_few_sizes(count: int, largest: int) -> None:
-    batches = list(runtime._batches(count, largest))
-    ends = [first + size for first, size in batches]
-    assert [first for first, _ in batches] == [0, *ends[:-1]]
-    assert ends[-1] == count
-    for _, size in batches:
+    sizes: list[int] = []
+
+    def infer(numbers: np.ndarray) -> list[np.ndarray]:
+        sizes.append(len(numbers))
+        return [numbers.copy(), -numbers]
+
+    numbers, negative = Batches(largest, 'CPU', few_sizes=True).run(np.arange(count), infer)
+    assert numbers.tolist() == (-negative).tolist() == list(range(count))
+    for size in sizes:
         assert size == largest or (size < largest and size & (size - 1) == 0)
-    assert len(batches) <= count // largest + 7
+    assert len(sizes) <= count // largest + 7
 
 
 @pytest.mark.parametrize('n', [1, 3, 7, 9])
 @pytest.mark.parametrize('max_batch', [1, 3, 16])
-def test_the_size_of_batches_changes_nothing(n: int, max_batch: int) -> None:
-    options = RuntimeOptions(precision='f32', max_batch=max_batch)
+@both_runtimes
+def test_the_size_of_batches_changes_nothing(device: str, n: int, max_batch: int) -> None:
+    options = RuntimeOptions(device, 'f32', max_batch)
     network = Network(toy(), ImageInput(4, 6), ['more', 'less'], options)
     images = images_of(n)
     more, less = network(images)
@@ -123,13 +141,13 @@ def test_nobody_is_an_error_and_not_an_empty_list() -> None:
 
 def test_warming_up_prepares_the_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    run = Network._infer
+    run = OpenVinoSession.__call__
 
-    def infer(network: Network, images: np.ndarray) -> list[np.ndarray]:
+    def infer(session: OpenVinoSession, images: np.ndarray) -> list[np.ndarray]:
         sizes.append(len(images))
-        return run(network, images)
+        return run(session, images)
 
-    monkeypatch.setattr(Network, '_infer', infer)
+    monkeypatch.setattr(OpenVinoSession, '__call__', infer)
     network = Network(toy(), ImageInput(4, 6), ['more'], F32)
     network.warm_up()
     assert sizes == [1, 2, 4]
@@ -143,23 +161,28 @@ def test_warming_up_prepares_the_small_batches(monkeypatch: pytest.MonkeyPatch) 
     assert sizes == [1, 2]
 
 
-def test_threads_each_get_their_own_result() -> None:
-    network = Network(toy(), ImageInput(64, 64), ['more', 'less'], F32)
+@both_runtimes
+def test_threads_each_get_their_own_result(device: str) -> None:
+    options = RuntimeOptions(device, 'f32')
+    network = Network(toy(), ImageInput(64, 64), ['more', 'less'], options)
 
     def work(number: int) -> bool:
+        start = perf_counter()
         images = np.full((1 + number % 3, 64, 64, 3), number * 10, np.uint8)
         results = [network(images) for _ in range(100)]
-        return all((m == number * 10 + 1).all() and (s == number * 5).all() for m, s in results)
+        right = all((m == number * 10 + 1).all() and (s == number * 5).all() for m, s in results)
+        return right and 0 < network.busy_s < perf_counter() - start
 
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(work, range(4)))
 
 
-def test_another_network_is_named(tmp_path: Path) -> None:
+@both_runtimes
+def test_another_network_is_named(device: str, tmp_path: Path) -> None:
     path = tmp_path / 'toy.onnx'
     path.write_bytes(toy())
     with pytest.raises(ValueError, match=r'toy\.onnx is another network: .* no output dets, boxes'):
-        Network(path, ImageInput(4, 6), ['dets', 'more', 'boxes'], F32)
+        Network(path, ImageInput(4, 6), ['dets', 'more', 'boxes'], RuntimeOptions(device))
 
 
 @pytest.mark.parametrize('device', ['TPU', 'cpu', ''])
@@ -168,7 +191,7 @@ def test_a_device_that_is_not_there(device: str) -> None:
         Network(toy(), ImageInput(4, 6), ['more'], RuntimeOptions(device))
 
 
-@pytest.mark.parametrize('precision', ['f16', 'int8', '', 'F32'])
+@pytest.mark.parametrize('precision', ['f64', 'int8', '', 'F32'])
 def test_a_precision_that_is_not_known(precision: str) -> None:
     with pytest.raises(RuntimeUnavailable, match=rf"'{precision}' is unknown; known are auto, f32"):
         RuntimeOptions(precision=precision)
@@ -202,25 +225,27 @@ class OtherMachine:
         ('auto', False, True, 'f32'),
         ('bf16', True, False, 'bf16'),
         ('f32', True, True, 'f32'),
+        ('f16', True, True, 'f16'),
     ],
 )
 def test_which_precision_is_chosen(
     precision: str, has_bf16: bool, accurate: bool, chosen: str
 ) -> None:
-    core = OtherMachine('BF16') if has_bf16 else OtherMachine()
+    core = OtherMachine('BF16', 'FP16') if has_bf16 else OtherMachine()
     options = RuntimeOptions(precision=precision)
-    assert runtime._precision(core, options, accurate) == chosen
+    assert choose_precision(core, options, accurate) == chosen
 
 
-def test_no_bf16_there() -> None:
-    options = RuntimeOptions(precision='bf16')
-    with pytest.raises(RuntimeUnavailable, match='does not compute in bf16; use precision f32'):
-        runtime._precision(OtherMachine(), options, True)
+@pytest.mark.parametrize('precision', ['bf16', 'f16'])
+def test_a_precision_that_the_device_lacks(precision: str) -> None:
+    options = RuntimeOptions(precision=precision)
+    with pytest.raises(RuntimeUnavailable, match=f'not compute in {precision}; use precision f32'):
+        choose_precision(OtherMachine(), options, True)
 
 
 def test_a_second_gpu_that_is_not_there() -> None:
     with pytest.raises(RuntimeUnavailable, match=r"'GPU\.7' cannot be used: no such device"):
-        runtime._precision(OtherMachine(), RuntimeOptions('GPU.7'), True)
+        choose_precision(OtherMachine(), RuntimeOptions('GPU.7'), True)
 
 
 def test_bf16_is_near_f32_on_real_crops() -> None:

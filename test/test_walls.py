@@ -24,7 +24,7 @@ ROS = {
     'message_filters', 'launch', 'pose3d_ros.msg',
 }  # fmt: skip
 HEAVY = {'torch', 'torchvision', 'transformers', 'pytorch_lightning', 'accelerate', 'tensorboard',
-         'anny', 'roma', 'warp'}  # fmt: skip
+         'anny', 'roma', 'warp', 'onnxruntime'}  # fmt: skip
 
 by_path = pytest.mark.parametrize('path', FILES, ids=[str(f.relative_to(PACKAGE)) for f in FILES])
 
@@ -114,6 +114,25 @@ def test_a_fresh_import_of_the_default_stages_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_default_stages_run_without_torch_and_onnx_runtime() -> None:
+    code = '\n'.join(
+        [
+            'import sys',
+            f'for name in {sorted(HEAVY)!r}: sys.modules[name] = None',
+            'from pose3d_ros.models.runtime import RuntimeOptions',
+            'from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS',
+            'for table, name in (DETECTORS, "yolox"), (ROOTNETS, "keypoints"),'
+            ' (POSENETS, "blazepose_lite"):',
+            '    (network,) = table[name](None, RuntimeOptions()).networks',
+            '    network.warm_up()',
+            'print(network.precision)',
+        ]
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in ('bf16', 'f32')
 
 
 @by_path

@@ -1,5 +1,5 @@
-"""Detectors as `pose3d export` writes them, in OpenVINO, without PyTorch: DETR and its successors,
-and Mask R-CNN.
+"""Detectors as `pose3d export` writes them, in OpenVINO or ONNX Runtime, without PyTorch: DETR and
+its successors, and Mask R-CNN.
 
 The file holds the network, how scores are made of its numbers and which class is a person; its
 metadata say how it wants its images. They are scaled as transformers or torchvision would: the
@@ -37,7 +37,7 @@ class ExportedDetector:
     :param path: of `pose3d export`.
     :param kind: of KINDS.
     :raises OnnxFileError: it is another file.
-    :raises RuntimeUnavailable: no such device, or precision bf16.
+    :raises RuntimeUnavailable: no such device, or precision bf16 or f16.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class ExportedDetector:
         kind: str,
         options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 (frozen)
     ) -> None:
-        if options.precision == 'bf16':
-            # OpenVINO would compute all of it so, and corners do not fit into 8 bits
+        if options.precision in ('bf16', 'f16'):
+            # all of it would be computed so, and corners do not fit into 8 or 11 bits
             raise RuntimeUnavailable(
-                f'{path}: an exported detector does not run in bf16, which is too coarse for the '
-                'corners of boxes; use precision f32 or auto'
+                f'{path}: an exported detector does not run in {options.precision}, which is too '
+                'coarse for the corners of boxes; use precision f32 or auto'
             )
         self._path = path
         image, self._size = _read(path, kind)

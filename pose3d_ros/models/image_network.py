@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_weights
 
+from pose3d_ros.models.batches import Batches
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
-from pose3d_ros.models.torch_network import torch_device
+from pose3d_ros.models.runtime import BusyTime, RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.torch_network import REDUCED, torch_device
 
 #: Of frozen batch norms that do not say it: every one of DETR's family has this written in it.
 _FROZEN_EPS = 1e-5
@@ -29,9 +30,9 @@ class ImageNetwork:
     :param find: what is computed of an image (3, h, w) uint8 RGB on the module's device.
     :param options: device ('CPU', 'GPU' or 'cuda:1'; see `torch_device`), threads and precision;
         'auto' is f32.
-    :param wide: names of the parts of the module which bf16 is for. All else stays in f32: the
-        coordinates of a box in a wide image do not fit into the 8 bits of bf16.
-    :raises RuntimeUnavailable: no such device, or bf16 of a network that has no such parts.
+    :param wide: names of the parts of the module which bf16 and f16 are for. All else stays in f32:
+        the coordinates of a box in a wide image do not fit into their 8 and 11 bits.
+    :raises RuntimeUnavailable: no such device, or bf16 or f16 of a network that has no such parts.
     """
 
     def __init__(
@@ -42,22 +43,28 @@ class ImageNetwork:
         wide: Sequence[str],
     ) -> None:
         self._device = torch_device(options.device)
+        self.device = options.device
         self._find = find
         self._threads = options.threads
-        self.precision = 'bf16' if options.precision == 'bf16' else 'f32'
-        if self.precision == 'bf16':
+        self.precision = options.precision if options.precision in REDUCED else 'f32'
+        if self.precision in REDUCED:
             if not wide:
                 raise RuntimeUnavailable(
                     f'{type(module).__name__} has no backbone apart from the rest, which is what '
-                    'precision bf16 is for here; use f32 or auto'
+                    'precision {self.precision} is for here; use f32 or auto'
                 )
             for name in wide:
-                _compute_in_bf16(module.get_submodule(name))
+                _compute_in(REDUCED[self.precision], module.get_submodule(name))
         # colours last in memory: convolutions are fastest so
         module.to(self._device, memory_format=torch.channels_last)
         self._lock = threading.Lock()
-        #: Seconds spent in the network since it was made, with the scaling of the images.
-        self.busy_s = 0.0
+        self._batches = Batches(1, options.device, few_sizes=True)
+        self._busy = BusyTime()
+
+    @property
+    def busy_s(self) -> float:
+        """Return the seconds that the calling thread has spent in it, with scaling the images."""
+        return self._busy.seconds
 
     def __call__(
         self, image: np.ndarray, options: DetectorOptions
@@ -65,6 +72,7 @@ class ImageNetwork:
         """Return boxes (n, 4) as x, y, width, height in pixels of the image, and scores (n,).
 
         :param image: (h, w, 3) uint8 BGR.
+        :raises batches.OutOfMemory: the device's memory does not hold it.
         """
         # cuDNN would compute convolutions in TF32, which has no more digits than bf16
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
@@ -72,17 +80,19 @@ class ImageNetwork:
             start = perf_counter()
             if self._threads:  # holds for the calling thread: nodes call from their own
                 torch.set_num_threads(self._threads)
-            rgb = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).to(self._device)
-            boxes, scores = (
-                found.double().cpu().numpy() for found in self._find(rgb.permute(2, 0, 1), options)
-            )
-            self.busy_s += perf_counter() - start
+            boxes, scores = self._batches.run(image[None], lambda one: self._infer(one[0], options))
+            self._busy.seconds += perf_counter() - start
         return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1), scores
 
     def warm_up(self, largest_batch: int = 4) -> None:
         """Run once, so that the first image is not late: libraries and kernels are loaded."""
         self(np.zeros(_WARM_UP_SHAPE, np.uint8), DetectorOptions())
-        self.busy_s = 0.0
+        self._busy.seconds = 0.0
+
+    def _infer(self, image: np.ndarray, options: DetectorOptions) -> list[np.ndarray]:
+        rgb = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).to(self._device)
+        found = self._find(rgb.permute(2, 0, 1), options)
+        return [values.double().cpu().numpy() for values in found]
 
 
 def fold_norms(module: nn.Module, convolution: str, norm: str) -> None:
@@ -107,10 +117,10 @@ def fold_norms(module: nn.Module, convolution: str, norm: str) -> None:
             setattr(part, norm, nn.Identity())
 
 
-def _compute_in_bf16(part: nn.Module) -> None:
-    """Make a part of a network compute in bf16; what comes in and goes out stays f32."""
-    part.bfloat16()
-    part.register_forward_pre_hook(lambda _, given: _cast(given, torch.bfloat16))
+def _compute_in(dtype: torch.dtype, part: nn.Module) -> None:
+    """Make a part of a network compute in bf16 or f16; what comes in and goes out stays f32."""
+    part.to(dtype)
+    part.register_forward_pre_hook(lambda _, given: _cast(given, dtype))
     part.register_forward_hook(lambda _, given, output: _cast(output, torch.float32))
 
 

@@ -1,4 +1,4 @@
-"""The .onnx files of `pose3d export`, and the exported networks of the paper, in OpenVINO.
+"""The .onnx files of `pose3d export`, and the exported networks of the paper.
 
 A file says in its metadata what it is. Whatever else comes under the name is refused, with what
 was expected and found, before anything of it runs.
@@ -60,7 +60,7 @@ class OnnxFile:
 
 
 def load_rootnet(path: Path, options: RuntimeOptions) -> Network:
-    """Return RootNet in OpenVINO.
+    """Return RootNet in OpenVINO or ONNX Runtime, as the device says.
 
     :raises OnnxFileError: the file is not an exported RootNet.
     :raises runtime.RuntimeUnavailable: no such device or precision.
@@ -75,7 +75,7 @@ def load_rootnet(path: Path, options: RuntimeOptions) -> Network:
 
 
 def load_posenet(path: Path, options: RuntimeOptions) -> tuple[Network, Skeleton]:
-    """Return PoseNet in OpenVINO, and its joint set.
+    """Return PoseNet in OpenVINO or ONNX Runtime, and its joint set.
 
     :raises OnnxFileError: the file is not an exported PoseNet, or of an unknown joint set.
     :raises runtime.RuntimeUnavailable: no such device or precision.
@@ -173,9 +173,9 @@ def _joint_set(path: Path, file: OnnxFile) -> Skeleton:
 def network(
     path: Path, image: ImageInput, outputs: Sequence[str], options: RuntimeOptions
 ) -> Network:
-    """Return an exported network in OpenVINO.
+    """Return an exported network in OpenVINO or ONNX Runtime, as the device says.
 
-    :raises OnnxFileError: OpenVINO cannot run it.
+    :raises OnnxFileError: it cannot be run there.
     :raises runtime.RuntimeUnavailable: no such device or precision.
     """
     try:

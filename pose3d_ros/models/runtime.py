@@ -2,16 +2,20 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 import openvino as ov
-from openvino.preprocess import ColorFormat, PrePostProcessor
 
-PRECISIONS = ('auto', 'f32', 'bf16')
+from pose3d_ros.models.batches import Batches
+
+PRECISIONS = ('auto', 'f32', 'bf16', 'f16')
+#: What the names of ONNX Runtime's devices begin with; all others are OpenVINO's.
+ONNXRUNTIME_DEVICES = ('onnxruntime', 'cuda', 'tensorrt')
 ANY = -1
 
 
@@ -20,7 +24,11 @@ class WeightFileError(ValueError):
 
 
 class RuntimeUnavailable(RuntimeError):
-    """A device or precision that this machine does not have; the message lists what it has."""
+    """A device, precision or package that this machine does not have; the message says which."""
+
+
+class DeviceUnavailable(RuntimeUnavailable):
+    """A device that this machine does not have, or whose libraries do not load."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +55,23 @@ class ImageInput:
 class RuntimeOptions:
     """Where and how precisely networks run.
 
-    :param device: an OpenVINO device, e.g. 'CPU' or 'GPU'.
-    :param precision: 'f32', 'bf16', or 'auto' = bf16 where the processor computes in it and the
-        network was measured to keep its accuracy.
+    :param device: 'CPU', 'GPU', 'GPU.1', 'NPU': OpenVINO (a PyTorch network: CPU, or NVIDIA GPU);
+        'cuda', 'cuda:1', 'tensorrt', 'tensorrt:1', 'onnxruntime' (the CPU): ONNX Runtime (a
+        PyTorch network: 'cuda' only).
+    :param precision: 'f32', 'bf16', 'f16', or 'auto' = bf16 where the processor computes in it and
+        the network was measured to keep its accuracy, else f32.
     :param max_batch: crops computed at once at the most, which bounds the memory.
     :param threads: processor threads of a network; 0 = one for each core.
+    :param cpu_fallback: whether a device that is not there is replaced by 'CPU', with a warning.
+    :param engine_dir: folder in which TensorRT keeps what it has built; None = it keeps nothing.
     """
 
     device: str = 'CPU'
     precision: str = 'auto'
     max_batch: int = 16
     threads: int = 0
+    cpu_fallback: bool = False
+    engine_dir: Path | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -73,6 +87,23 @@ class RuntimeOptions:
 _TURNS: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
+class BusyTime(threading.local):
+    """Seconds that each thread has spent in a network: several nodes may share one."""
+
+    seconds = 0.0
+
+
+class Session(Protocol):
+    """A network that a runtime has loaded."""
+
+    @property
+    def precision(self) -> str:
+        """Return what it computes in."""
+
+    def __call__(self, images: np.ndarray, /) -> list[np.ndarray]:
+        """Return the outputs (n, ...) float32 for images (n, height, width, 3) uint8 BGR."""
+
+
 class Network:
     """A compiled network with one image input.
 
@@ -81,7 +112,8 @@ class Network:
     :param outputs: names of the outputs to compute; branches that feed only others are cut off.
     :param options: device, precision and batch.
     :param bf16_is_accurate: whether 'auto' may choose bf16 for this network.
-    :raises RuntimeUnavailable: no such device, or no bf16 on it.
+    :raises RuntimeUnavailable: no such device, or no such precision on it.
+    :raises RuntimeError: the runtime cannot run it.
     :raises ValueError: the file has no output of such a name: it is another network.
     """
 
@@ -93,34 +125,30 @@ class Network:
         options: RuntimeOptions = RuntimeOptions(),
         bf16_is_accurate: bool = True,
     ) -> None:
-        core = ov.Core()
         self.image = image
         self.options = options
-        self.precision = _precision(core, options, bf16_is_accurate)
-        compiled = core.compile_model(
-            _with_uint8_input(_read(core, model, outputs, options.max_batch == 1), image),
-            options.device,
-            _properties(self.precision, options.threads),
-        )
-        self._request = compiled.create_infer_request()
+        self.device = options.device
+        self._session = _session(model, image, outputs, options, bf16_is_accurate)
+        self.precision = self._session.precision
+        self._batches = Batches(options.max_batch, options.device, few_sizes=True)
         self._lock = threading.Lock() if options.threads else _TURNS[options.device]
-        self._outputs = list(outputs)
-        #: Seconds spent in the network since it was made; the rest of a node's time is its own.
-        self.busy_s = 0.0
+        self._busy = BusyTime()
+
+    @property
+    def busy_s(self) -> float:
+        """Return the seconds that the calling thread has spent in the network."""
+        return self._busy.seconds
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
-        """Return the outputs (n, ...) float32 for images (n, height, width, 3) uint8 BGR, n > 0."""
-        if not len(images):
-            raise ValueError('a network takes one image or more')
-        chunks = []
+        """Return the outputs (n, ...) float32 for images (n, height, width, 3) uint8 BGR, n > 0.
+
+        :raises batches.OutOfMemory: the device's memory does not hold one image.
+        """
         with self._lock:
             start = perf_counter()
-            for first, size in _batches(len(images), self.options.max_batch):
-                chunks.append(self._infer(images[first : first + size]))
-            self.busy_s += perf_counter() - start
-        if len(chunks) == 1:
-            return chunks[0]
-        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+            found = self._batches.run(images, self._session)
+            self._busy.seconds += perf_counter() - start
+        return found
 
     def warm_up(self, largest_batch: int = 4) -> None:
         """Prepare batches up to a size, so that the first people are not late.
@@ -131,99 +159,24 @@ class Network:
             return
         for size in (2**i for i in range(min(largest_batch, self.options.max_batch).bit_length())):
             self(np.zeros((size, self.image.height, self.image.width, 3), np.uint8))
-        self.busy_s = 0.0
-
-    def _infer(self, images: np.ndarray) -> list[np.ndarray]:
-        self._request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)
-        # copies: the request's own memory is overwritten by the next call
-        return [self._request.get_tensor(name).data.copy() for name in self._outputs]
+        self._busy.seconds = 0.0
 
 
-def _properties(precision: str, threads: int) -> dict[str, str | int | bool]:
-    """Return how OpenVINO is to compile."""
-    properties: dict[str, str | int | bool] = {
-        'INFERENCE_PRECISION_HINT': precision,
-        'PERFORMANCE_HINT': 'LATENCY',
-    }
-    if threads:
-        # unpinned: each network would be pinned to the same first cores
-        properties |= {'INFERENCE_NUM_THREADS': threads, 'ENABLE_CPU_PINNING': False}
-    return properties
+def _session(
+    model: Path | bytes | ov.Model,
+    image: ImageInput,
+    outputs: Sequence[str],
+    options: RuntimeOptions,
+    bf16_is_accurate: bool,
+) -> Session:
+    """Return the network in the runtime that the device belongs to.
 
-
-def _batches(count: int, largest: int) -> Iterator[tuple[int, int]]:
-    """Return (first, size) of batches: the largest, then powers of two.
-
-    The first call with a batch of a new size takes a tenth of a second longer. With batches of few
-    sizes that is soon over; one of 7 people takes as long as batches of 4, 2 and 1.
+    Each imports the names of this module, and neither is needed where the other runs.
     """
-    first = 0
-    while first < count:
-        size = min(largest, 2 ** ((count - first).bit_length() - 1))
-        yield first, size
-        first += size
+    if options.device.partition(':')[0] in ONNXRUNTIME_DEVICES:
+        from pose3d_ros.models.onnxruntime_session import OnnxRuntimeSession
 
+        return OnnxRuntimeSession(model, image, outputs, options)
+    from pose3d_ros.models.openvino_session import OpenVinoSession
 
-def _read(
-    core: ov.Core, model: Path | bytes | ov.Model, outputs: Sequence[str], one: bool
-) -> ov.Model:
-    """Return the network cut to the wanted outputs, for one image at a time or any number."""
-    if isinstance(model, ov.Model):
-        network = model
-    else:
-        network = core.read_model(model if isinstance(model, bytes) else str(model))
-    by_name = {name: output for output in network.outputs for name in output.names}
-    if missing := [name for name in outputs if name not in by_name]:
-        source = model if isinstance(model, Path) else 'the graph'
-        raise ValueError(f'{source} is another network: it has no output {", ".join(missing)}')
-    results = [by_name[name].get_node() for name in outputs]
-    network = ov.Model(results, network.get_parameters(), network.get_friendly_name())
-    for output, name in zip(network.outputs, outputs, strict=True):
-        output.get_tensor().add_names({name})
-    shape = network.input(0).partial_shape
-    shape[0] = 1 if one else -1
-    network.reshape(shape)
-    return network
-
-
-def _with_uint8_input(network: ov.Model, image: ImageInput) -> ov.Model:
-    """Move the conversion of uint8 BGR images into the network, where it costs nearly nothing."""
-    prepost = PrePostProcessor(network)
-    tensor = prepost.input().tensor()
-    tensor.set_element_type(ov.Type.u8)
-    tensor.set_layout(ov.Layout('NHWC'))
-    batch = network.input(0).partial_shape[0]
-    tensor.set_shape(ov.PartialShape([batch, image.height, image.width, 3]))
-    tensor.set_color_format(ColorFormat.BGR)
-    steps = prepost.input().preprocess()
-    steps.convert_element_type(ov.Type.f32)
-    if image.rgb:
-        if ANY in (image.height, image.width):
-            # behind NHWC of any size OpenVINO (2026.4) loses the swap of colours, without a word
-            steps.convert_layout(ov.Layout(image.layout))
-        steps.convert_color(ColorFormat.RGB)
-    steps.mean(list(image.mean))
-    steps.scale(list(image.std))
-    prepost.input().model().set_layout(ov.Layout(image.layout))
-    return prepost.build()
-
-
-def _precision(core: ov.Core, options: RuntimeOptions, bf16_is_accurate: bool) -> str:
-    """Return 'f32' or 'bf16'; RuntimeUnavailable when the device or its bf16 is absent."""
-    if options.device.split('.')[0] not in {d.split('.')[0] for d in core.available_devices}:
-        raise RuntimeUnavailable(
-            f"device '{options.device}' is not on this machine, which has "
-            + ', '.join(core.available_devices)
-        )
-    try:
-        capabilities = core.get_property(options.device, 'OPTIMIZATION_CAPABILITIES')
-    except RuntimeError as error:  # GPU.7 where there is a GPU
-        raise RuntimeUnavailable(f"device '{options.device}' cannot be used: {error}") from error
-    has_bf16 = 'BF16' in capabilities
-    if options.precision == 'bf16' and not has_bf16:
-        raise RuntimeUnavailable(
-            f"device '{options.device}' does not compute in bf16; use precision f32 or auto"
-        )
-    if options.precision == 'auto':
-        return 'bf16' if has_bf16 and bf16_is_accurate else 'f32'
-    return options.precision
+    return OpenVinoSession(model, image, outputs, options, bf16_is_accurate)

@@ -1,6 +1,7 @@
 """The paper's RootNet and PoseNet as stages: pixels, boxes and a camera in, metres out.
 
-What runs the networks does not matter here: PyTorch (`torch_network`) or OpenVINO (`onnx_files`).
+What runs the networks does not matter here: PyTorch (`torch_network`), OpenVINO or
+ONNX Runtime (`onnx_files`).
 """
 
 from typing import Protocol
@@ -18,12 +19,16 @@ class CropNetwork(Protocol):
     """A network with its weights and what runs it."""
 
     @property
+    def device(self) -> str:
+        """Return where it runs."""
+
+    @property
     def precision(self) -> str:
-        """Return what it computes in: 'f32' or 'bf16'."""
+        """Return what it computes in: 'f32', 'bf16' or 'f16'."""
 
     @property
     def busy_s(self) -> float:
-        """Return the seconds spent in it so far."""
+        """Return the seconds that the calling thread has spent in it."""
 
     def warm_up(self) -> None:
         """Prepare for the first people."""

@@ -9,10 +9,19 @@ import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
+from pose3d_ros.models.batches import Batches
 from pose3d_ros.models.crops3dmppe import MEAN, SIZE, STD
 from pose3d_ros.models.heatmaps import Upsampling
 from pose3d_ros.models.resnet import ResNet
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.runtime import (
+    ONNXRUNTIME_DEVICES,
+    BusyTime,
+    DeviceUnavailable,
+    RuntimeOptions,
+)
+
+#: Precision -> what backbone and upsampling compute in; 'auto' is f32.
+REDUCED = {'bf16': torch.bfloat16, 'f16': torch.float16}
 
 
 class TorchNetwork:
@@ -20,9 +29,9 @@ class TorchNetwork:
 
     :param module: ready to predict; it is changed: its batch norms go into its convolutions.
     :param options: device ('CPU', 'GPU' or 'cuda:1'; see `torch_device`), batch, threads and
-        precision. In bf16 the heads' last layers stay in f32; 'auto' is f32, as what bf16 costs
-        has been measured on random weights only.
-    :raises RuntimeUnavailable: no such device.
+        precision. In bf16 and f16 the heads' last layers stay in f32; 'auto' is f32, as what bf16
+        costs has been measured on random weights only.
+    :raises DeviceUnavailable: no such device.
     """
 
     def __init__(
@@ -32,37 +41,45 @@ class TorchNetwork:
     ) -> None:
         self._device = torch_device(options.device)
         self.options = options
-        self.precision = 'bf16' if options.precision == 'bf16' else 'f32'
+        self.device = options.device
+        self.precision = options.precision if options.precision in REDUCED else 'f32'
         fold_batch_norms(module)
-        if self.precision == 'bf16':
-            lower_precision(module, torch.bfloat16)
+        if self.precision in REDUCED:
+            lower_precision(module, REDUCED[self.precision])
         self._module = module.to(self._device, memory_format=torch.channels_last)
+        self._batches = Batches(options.max_batch, options.device, few_sizes=False)
         self._lock = threading.Lock()
-        #: Seconds spent in the network since it was made; the rest of a node's time is its own.
-        self.busy_s = 0.0
+        self._busy = BusyTime()
+
+    @property
+    def busy_s(self) -> float:
+        """Return the seconds that the calling thread has spent in the network."""
+        return self._busy.seconds
 
     def __call__(self, crops: np.ndarray) -> list[np.ndarray]:
-        """Return the one output (n, ...) float32 for n > 0 crops (n, 256, 256, 3) uint8 BGR."""
-        size = self.options.max_batch
+        """Return the one output (n, ...) float32 for n > 0 crops (n, 256, 256, 3) uint8 BGR.
+
+        :raises batches.OutOfMemory: the device's memory does not hold one crop.
+        """
         with self._lock, torch.inference_mode():
             start = perf_counter()
             if self.options.threads:  # holds for the calling thread: nodes call from their own
                 torch.set_num_threads(self.options.threads)
-            outputs = [self._run(crops[i : i + size]) for i in range(0, len(crops), size)]
-            self.busy_s += perf_counter() - start
-        return [np.concatenate(outputs)]
+            found = self._batches.run(crops, self._run)
+            self._busy.seconds += perf_counter() - start
+        return found
 
     def warm_up(self, largest_batch: int = 4) -> None:
         """Run once, so that the first people are not late: libraries and kernels are loaded."""
         n = min(largest_batch, self.options.max_batch)
         self(np.zeros((n, SIZE, SIZE, 3), np.uint8))
-        self.busy_s = 0.0
+        self._busy.seconds = 0.0
 
-    def _run(self, crops: np.ndarray) -> np.ndarray:
+    def _run(self, crops: np.ndarray) -> list[np.ndarray]:
         images = normalised(torch.from_numpy(crops).to(self._device))
         # cuDNN would compute convolutions in TF32, whose 10 bits cost PoseNet its last digits
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            return np.asarray(self._module(images).cpu().numpy())
+            return [np.asarray(self._module(images).cpu().numpy())]
 
 
 def lower_precision(module: nn.Module, to: torch.dtype) -> None:
@@ -82,7 +99,7 @@ def normalised(crops: torch.Tensor) -> torch.Tensor:
 def torch_device(name: str) -> torch.device:
     """Return the device of a name: 'CPU', 'GPU' (the first), 'GPU.1', 'cuda:1'.
 
-    :raises RuntimeUnavailable: this machine, or this PyTorch, does not have it.
+    :raises DeviceUnavailable: this machine, or this PyTorch, does not have it.
     """
     plain = name.lower().replace('gpu', 'cuda').replace('.', ':')
     kind, _, number = plain.partition(':')
@@ -92,9 +109,10 @@ def torch_device(name: str) -> torch.device:
     ):
         return torch.device(plain)
     there = ', '.join(['CPU', *(f'GPU.{i}' for i in range(count))])
-    raise RuntimeUnavailable(
-        f"device '{name}' is not there for PyTorch {torch.__version__}, which has {there}"
-    )
+    message = f"device '{name}' is not there for PyTorch {torch.__version__}, which has {there}"
+    if plain.partition(':')[0] in ONNXRUNTIME_DEVICES and kind != 'cuda':
+        message += '; ONNX Runtime takes the .onnx file that `pose3d export` makes of the weights'
+    raise DeviceUnavailable(message)
 
 
 def fold_batch_norms(module: nn.Module) -> None:

@@ -1,0 +1,128 @@
+"""A network in OpenVINO: on processors, and on Intel's GPUs and NPUs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from openvino.preprocess import ColorFormat, PrePostProcessor
+
+from pose3d_ros.models.runtime import (
+    ANY,
+    DeviceUnavailable,
+    ImageInput,
+    RuntimeOptions,
+    RuntimeUnavailable,
+)
+
+#: Precision -> what a device that computes in it says it can.
+_CAPABILITIES = {'bf16': 'BF16', 'f16': 'FP16'}
+
+
+class OpenVinoSession:
+    """A compiled network; parameters and errors as those of `runtime.Network`."""
+
+    def __init__(
+        self,
+        model: Path | bytes | ov.Model,
+        image: ImageInput,
+        outputs: Sequence[str],
+        options: RuntimeOptions,
+        bf16_is_accurate: bool,
+    ) -> None:
+        core = ov.Core()
+        self.precision = choose_precision(core, options, bf16_is_accurate)
+        compiled = core.compile_model(
+            _with_uint8_input(_read(core, model, outputs, options.max_batch == 1), image),
+            options.device,
+            _properties(self.precision, options.threads),
+        )
+        self._request = compiled.create_infer_request()
+        self._outputs = list(outputs)
+
+    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs (n, ...) float32 for images (n, height, width, 3) uint8 BGR."""
+        self._request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)
+        # copies: the request's own memory is overwritten by the next call
+        return [self._request.get_tensor(name).data.copy() for name in self._outputs]
+
+
+def _properties(precision: str, threads: int) -> dict[str, str | int | bool]:
+    """Return how OpenVINO is to compile."""
+    properties: dict[str, str | int | bool] = {
+        'INFERENCE_PRECISION_HINT': precision,
+        'PERFORMANCE_HINT': 'LATENCY',
+    }
+    if threads:
+        # unpinned: each network would be pinned to the same first cores
+        properties |= {'INFERENCE_NUM_THREADS': threads, 'ENABLE_CPU_PINNING': False}
+    return properties
+
+
+def _read(
+    core: ov.Core, model: Path | bytes | ov.Model, outputs: Sequence[str], one: bool
+) -> ov.Model:
+    """Return the network cut to the wanted outputs, for one image at a time or any number."""
+    if isinstance(model, ov.Model):
+        network = model
+    else:
+        network = core.read_model(model if isinstance(model, bytes) else str(model))
+    by_name = {name: output for output in network.outputs for name in output.names}
+    if missing := [name for name in outputs if name not in by_name]:
+        source = model if isinstance(model, Path) else 'the graph'
+        raise ValueError(f'{source} is another network: it has no output {", ".join(missing)}')
+    results = [by_name[name].get_node() for name in outputs]
+    network = ov.Model(results, network.get_parameters(), network.get_friendly_name())
+    for output, name in zip(network.outputs, outputs, strict=True):
+        output.get_tensor().add_names({name})
+    shape = network.input(0).partial_shape
+    shape[0] = 1 if one else -1
+    network.reshape(shape)
+    return network
+
+
+def _with_uint8_input(network: ov.Model, image: ImageInput) -> ov.Model:
+    """Move the conversion of uint8 BGR images into the network, where it costs nearly nothing."""
+    prepost = PrePostProcessor(network)
+    tensor = prepost.input().tensor()
+    tensor.set_element_type(ov.Type.u8)
+    tensor.set_layout(ov.Layout('NHWC'))
+    batch = network.input(0).partial_shape[0]
+    tensor.set_shape(ov.PartialShape([batch, image.height, image.width, 3]))
+    tensor.set_color_format(ColorFormat.BGR)
+    steps = prepost.input().preprocess()
+    steps.convert_element_type(ov.Type.f32)
+    if image.rgb:
+        if ANY in (image.height, image.width):
+            # behind NHWC of any size OpenVINO (2026.4) loses the swap of colours, without a word
+            steps.convert_layout(ov.Layout(image.layout))
+        steps.convert_color(ColorFormat.RGB)
+    steps.mean(list(image.mean))
+    steps.scale(list(image.std))
+    prepost.input().model().set_layout(ov.Layout(image.layout))
+    return prepost.build()
+
+
+def choose_precision(core: ov.Core, options: RuntimeOptions, bf16_is_accurate: bool) -> str:
+    """Return what to compute in.
+
+    :raises DeviceUnavailable: there is no such device.
+    :raises RuntimeUnavailable: it does not compute in the precision asked for.
+    """
+    if options.device.split('.')[0] not in {d.split('.')[0] for d in core.available_devices}:
+        raise DeviceUnavailable(
+            f"device '{options.device}' is not on this machine, which has "
+            + ', '.join(core.available_devices)
+        )
+    try:
+        capabilities = core.get_property(options.device, 'OPTIMIZATION_CAPABILITIES')
+    except RuntimeError as error:  # GPU.7 where there is a GPU
+        raise DeviceUnavailable(f"device '{options.device}' cannot be used: {error}") from error
+    if options.precision == 'auto':
+        return 'bf16' if 'BF16' in capabilities and bf16_is_accurate else 'f32'
+    if options.precision != 'f32' and _CAPABILITIES[options.precision] not in capabilities:
+        raise RuntimeUnavailable(
+            f"device '{options.device}' does not compute in {options.precision}; use precision f32 "
+            'or auto'
+        )
+    return options.precision
