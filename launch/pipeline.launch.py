@@ -98,12 +98,12 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         'device',
         default_value='',
-        description="where the networks run: CPU, GPU, ...; '' = as params_file says",
+        description="where the networks run: CPU, GPU, cuda, ...; '' = as params_file says",
     ),
     DeclareLaunchArgument(
         'precision',
         default_value='',
-        choices=['', 'auto', 'f32', 'bf16'],
+        choices=['', 'auto', 'f32', 'bf16', 'f16'],
         description="precision of the networks; '' = as params_file says",
     ),
     DeclareLaunchArgument(

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from pose3d_ros import weights
+from pose3d_ros import equality, loading, weights
 from pose3d_ros.camera import Camera
 from pose3d_ros.models import onnx_files
 from pose3d_ros.models.blazepose import SCALE_STDDEV, BlazePose, BlazePoseNet
@@ -33,12 +33,16 @@ class Runs(Protocol):
     """A network that a stage runs, whatever runs it."""
 
     @property
+    def device(self) -> str:
+        """Return where it runs, which is not what was asked for where the CPU took its place."""
+
+    @property
     def precision(self) -> str:
         """Return what it computes in."""
 
     @property
     def busy_s(self) -> float:
-        """Return the seconds spent in it so far."""
+        """Return the seconds that the calling thread has spent in it."""
 
     def warm_up(self) -> None:
         """Prepare for the first people."""
@@ -89,8 +93,8 @@ class OwnWeights:
     """Weights that no command fetches: the user's own, for the models that take such.
 
     :param path: file or folder, as the model takes it; None = none given. For 3dmppe, a file or
-        folder of `snapshot_EPOCH.pth.tar`; a file whose name ends in .onnx runs in OpenVINO, any
-        other in PyTorch.
+        folder of `snapshot_EPOCH.pth.tar`; a file whose name ends in .onnx runs in OpenVINO or ONNX
+        Runtime, any other in PyTorch.
     :param epoch: which of a folder; None = the last.
     :param flip_test: posenet: the mean of each crop and its mirror image, at twice the time.
     """
@@ -104,7 +108,7 @@ _Stage = TypeVar('_Stage', covariant=True)
 
 
 class Load(Protocol[_Stage]):
-    """Makes a stage.
+    """Makes a stage, or returns the one that another node of this process already holds.
 
     Takes the folder of the fetched weights (None = the cache), where to run, and the user's own
     weights. Raises weights.WeightsError and runtime.RuntimeUnavailable.
@@ -114,6 +118,31 @@ class Load(Protocol[_Stage]):
         self, directory: Path | None, options: RuntimeOptions, own: OwnWeights = ...
     ) -> _Stage:
         """Return the stage, ready."""
+
+
+def _ready(load: Load[_Stage], compare: equality.Compare) -> Load[_Stage]:
+    """Return what makes a stage ready for a node.
+
+    Nodes of one process share it; where its device is missing it runs on the CPU if that is wanted;
+    and where it runs otherwise than what was measured, it says how far its results are from that.
+    """
+
+    def ready(
+        directory: Path | None, options: RuntimeOptions, own: OwnWeights = OwnWeights()
+    ) -> _Stage:
+        def on(options: RuntimeOptions) -> _Stage:
+            return load(directory, options, own)
+
+        def make() -> _Stage:
+            stage, there = loading.or_on_cpu(on, options)
+            if not equality.is_reference(there):
+                equality.check(stage, there, on, compare)
+            return stage
+
+        key = (load, directory, options, own, loading.file_state(own.path))
+        return loading.shared(key, make)
+
+    return ready
 
 
 def _fetched(name: str, directory: Path | None, own: OwnWeights) -> Path:
@@ -250,13 +279,22 @@ def need_extra(what: str, *packages: str, extra: str = 'torch') -> None:
 
 #: Detector in PyTorch -> the file of the weights table that it runs unless another is given.
 PUBLISHED = {'mask_rcnn': 'mask_rcnn', 'detr': 'detr_r50'}
-DETECTORS: dict[str, Load[Detector]] = {'yolox': _yolox, 'mask_rcnn': _mask_rcnn, 'detr': _detr}
-ROOTNETS: dict[str, Load[RootNet]] = {'keypoints': _keypoints, '3dmppe': _rootnet_3dmppe}
+DETECTORS: dict[str, Load[Detector]] = {
+    name: _ready(load, equality.detectors)
+    for name, load in {'yolox': _yolox, 'mask_rcnn': _mask_rcnn, 'detr': _detr}.items()
+}
+ROOTNETS: dict[str, Load[RootNet]] = {
+    name: _ready(load, equality.rootnets)
+    for name, load in {'keypoints': _keypoints, '3dmppe': _rootnet_3dmppe}.items()
+}
 #: The rootnets that take people's stature as it is given; the others have learned it.
 ROOTNETS_OF_STATURE = ('keypoints',)
 POSENETS: dict[str, Load[PoseNet]] = {
-    'blazepose': _blazepose('full'),
-    'blazepose_heavy': _blazepose('heavy'),
-    'blazepose_lite': _blazepose('lite'),
-    '3dmppe': _posenet_3dmppe,
+    name: _ready(load, equality.posenets)
+    for name, load in {
+        'blazepose': _blazepose('full'),
+        'blazepose_heavy': _blazepose('heavy'),
+        'blazepose_lite': _blazepose('lite'),
+        '3dmppe': _posenet_3dmppe,
+    }.items()
 }

@@ -11,6 +11,7 @@ from pose3d_ros.evaluation import baselines, protocols, results, root_files, run
 from pose3d_ros.evaluation.outcome import Evaluation
 from pose3d_ros.evaluation.running import FoundPoses
 from pose3d_ros.evaluation.subjects import Subjects
+from pose3d_ros.loading import engine_dir
 from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions, RuntimeUnavailable
 
 #: The data sets that have a protocol here.
@@ -69,7 +70,7 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     add('--weights', type=Path, required=True, metavar='PATH', help=_WEIGHTS)
     add('--epoch', type=int, metavar='N', help="which of a folder's snapshots (default: the last)")
     add('--boxes', type=Path, metavar='FILE', help="a detector's boxes instead of the true ones")
-    add('--device', default='CPU', help='CPU, or GPU, GPU.1 (default: %(default)s)')
+    add('--device', default='CPU', help='CPU, GPU, GPU.1, cuda, ... (default: %(default)s)')
     add(
         '--precision', choices=PRECISIONS, default='auto', help='auto is f32 (default: %(default)s)'
     )
@@ -215,7 +216,9 @@ def _with_roots(
 
 
 def _options(arguments: argparse.Namespace) -> RuntimeOptions:
-    return RuntimeOptions(arguments.device, arguments.precision, arguments.batch)
+    return RuntimeOptions(
+        arguments.device, arguments.precision, arguments.batch, engine_dir=engine_dir()
+    )
 
 
 def _name(network: str, own: stages.OwnWeights) -> str:

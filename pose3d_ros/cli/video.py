@@ -22,6 +22,7 @@ import openvino as ov
 from pose3d_ros import __version__, results, stages, weights
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.cli.video_arguments import add_arguments as add_arguments
+from pose3d_ros.loading import engine_dir
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions, OptionsError
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
@@ -223,7 +224,7 @@ def _load(arguments: argparse.Namespace) -> Stages:
 
     :raises OptionsError: the detector cannot work as they ask.
     """
-    runtime = RuntimeOptions(arguments.device, arguments.precision)
+    runtime = RuntimeOptions(arguments.device, arguments.precision, engine_dir=engine_dir())
     options = DetectorOptions(
         arguments.input_long_side, arguments.score_threshold, arguments.max_people
     )

@@ -99,7 +99,12 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     )
     add('--flip-test', action='store_true', help='for posenet 3dmppe: crops and mirror images')
     add('--weights', type=Path, metavar='DIR', help='folder of the weights (default: the cache)')
-    add('--device', default='CPU', help='where the networks run (default: %(default)s)')
+    add(
+        '--device',
+        default='CPU',
+        help='where the networks run: CPU, GPU, NPU, cuda, tensorrt, onnxruntime (default: '
+        '%(default)s)',
+    )
     add('--precision', choices=PRECISIONS, default='auto', help='default: %(default)s')
 
 

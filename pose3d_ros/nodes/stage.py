@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from pose3d_ros.camera import CameraError
+from pose3d_ros.models.batches import OutOfMemory
 from pose3d_ros.models.detection import OptionsError
 from pose3d_ros.models.runtime import RuntimeUnavailable
 from pose3d_ros.nodes.accounting import Accounting, Sample
@@ -22,6 +23,7 @@ from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Unusable, call_every
 from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import MessageError
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
+from pose3d_ros.nodes.python_log import log_to_ros
 from pose3d_ros.nodes.stage_parameters import STAGE
 from pose3d_ros.stages import Runs
 from pose3d_ros.transport import prepare_process
@@ -48,6 +50,7 @@ class Stage(Node):
 
     def __init__(self, name: str, parameters: Sequence[Param], **options: Any) -> None:
         super().__init__(name, **options)
+        log_to_ros()
         declare(self, (*STAGE, *parameters))
         self.accounting = Accounting()
         #: The next stage in the same process, which gets results directly.
@@ -69,9 +72,7 @@ class Stage(Node):
         models = ', '.join(sorted({n.precision for n in self.networks()})) or value_of(
             self, 'precision'
         )
-        self.get_logger().info(
-            f'ready: {value_of(self, "model")} on {value_of(self, "device")} ({models})'
-        )
+        self.get_logger().info(f'ready: {value_of(self, "model")} on {self._device()} ({models})')
 
     def submit(self, frame: Frame, given: Any = None) -> None:
         """Hand a job to the worker; the one that still waits is dropped for it."""
@@ -120,6 +121,11 @@ class Stage(Node):
                     f'frame skipped: {reason}', throttle_duration_sec=LOG_EVERY_S
                 )
                 self.accounting.count('skipped')
+            except OutOfMemory as reason:
+                self.get_logger().error(
+                    f'frame failed: {reason}', throttle_duration_sec=LOG_EVERY_S
+                )
+                self.accounting.count('failed')
             except Exception:  # the node outlives any frame; what went wrong is said and counted
                 if not rclpy.ok():
                     return
@@ -179,6 +185,9 @@ class Stage(Node):
             self.get_logger().warning(reason, throttle_duration_sec=LOG_EVERY_S)
         return False
 
+    def _device(self) -> str:
+        return ', '.join(sorted({n.device for n in self.networks()})) or value_of(self, 'device')
+
     def _network_s(self) -> float:
         return sum(network.busy_s for network in self.networks())
 
@@ -219,7 +228,7 @@ class Stage(Node):
             level=DiagnosticStatus.OK,
             name=f'{self.get_fully_qualified_name().lstrip("/")}: frames',
             message=message,
-            hardware_id=value_of(self, 'device'),
+            hardware_id=self._device(),
             values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
         )
 

@@ -8,18 +8,32 @@ from pathlib import Path
 
 from rclpy.node import Node
 
+from pose3d_ros.loading import engine_dir
 from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
 from pose3d_ros.nodes.parameters import Param, value_of
 from pose3d_ros.stages import OwnWeights
 
 #: What every stage takes.
 STAGE = (
-    Param('device', 'CPU', 'where the networks run: CPU, GPU, or one of several as GPU.1'),
+    Param(
+        'device',
+        'CPU',
+        'where the networks run. CPU, GPU, GPU.1, NPU: OpenVINO (those in PyTorch: CPU, '
+        'or an NVIDIA GPU as GPU or cuda:1); cuda, cuda:1, tensorrt, tensorrt:1: ONNX Runtime on '
+        'an NVIDIA GPU; onnxruntime: ONNX Runtime on the CPU',
+    ),
+    Param(
+        'cpu_fallback',
+        False,
+        'a device that is missing, or whose libraries do not load: true = the CPU takes its place, '
+        'with a warning; false = the node refuses to start',
+    ),
     Param(
         'precision',
         'auto',
         'precision of the networks; auto = bf16 where the processor computes in it and the '
-        'network keeps its accuracy',
+        'network keeps its accuracy, else f32. Another device or precision is compared with f32 on '
+        'the CPU at the start',
         choices=PRECISIONS,
     ),
     Param(
@@ -30,7 +44,13 @@ STAGE = (
         0,
         256,
     ),
-    Param('max_batch', 16, 'crops computed at once at the most', 1, 256),
+    Param(
+        'max_batch',
+        16,
+        'crops computed at once at the most; it halves when memory runs out',
+        1,
+        256,
+    ),
     Param('weights_dir', '', "folder of the weight files; '' = where `pose3d fetch` puts them"),
     Param(
         'image_transport',
@@ -97,12 +117,14 @@ OWN_WEIGHTS = (
 
 
 def runtime_options(node: Node) -> RuntimeOptions:
-    """Return device, precision, batch and threads from the parameters."""
+    """Return where and how precisely networks run, from the parameters."""
     return RuntimeOptions(
         value_of(node, 'device'),
         value_of(node, 'precision'),
         value_of(node, 'max_batch'),
         value_of(node, 'threads'),
+        value_of(node, 'cpu_fallback'),
+        engine_dir(),
     )
 
 
