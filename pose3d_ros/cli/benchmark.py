@@ -10,6 +10,7 @@ from pose3d_ros.benchmarks import (
     detectors,
     graph,
     report,
+    runtimes,
     stages,
     tracking,
 )
@@ -23,6 +24,7 @@ BENCHMARKS = {
     'detector': detector,
     'detectors': detectors,
     'graph': graph,
+    'runtimes': runtimes,
     'stages': stages,
     'tracking': tracking,
 }
