@@ -3,7 +3,6 @@
 import logging
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
-from rclpy.logging import get_logger
 
 
 class _ToRos(logging.Handler):
@@ -11,22 +10,28 @@ class _ToRos(logging.Handler):
 
     def __init__(self, logger: RcutilsLogger) -> None:
         super().__init__()
-        self._logger = logger
+        self.logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say one record; each level from one place, as rclpy wants it."""
         text = record.getMessage()
         if record.levelno >= logging.ERROR:
-            self._logger.error(text)
+            self.logger.error(text)
         elif record.levelno >= logging.WARNING:
-            self._logger.warning(text)
+            self.logger.warning(text)
         else:
-            self._logger.info(text)
+            self.logger.info(text)
 
 
-def log_to_ros() -> None:
-    """Hand what `pose3d_ros` logs to ROS, once in a process."""
+def log_to_ros(logger: RcutilsLogger) -> None:
+    """Hand what `pose3d_ros` logs to a node's logger: the one of the node that is made now.
+
+    It has to be a node's, as /rosout has those only.
+    """
     log = logging.getLogger('pose3d_ros')
-    if not any(isinstance(handler, _ToRos) for handler in log.handlers):
-        log.addHandler(_ToRos(get_logger('pose3d_ros')))
-        log.setLevel(logging.INFO)
+    for handler in log.handlers:
+        if isinstance(handler, _ToRos):
+            handler.logger = logger
+            return
+    log.addHandler(_ToRos(logger))
+    log.setLevel(logging.INFO)

@@ -50,7 +50,7 @@ class Stage(Node):
 
     def __init__(self, name: str, parameters: Sequence[Param], **options: Any) -> None:
         super().__init__(name, **options)
-        log_to_ros()
+        log_to_ros(self.get_logger())
         declare(self, (*STAGE, *parameters))
         self.accounting = Accounting()
         #: The next stage in the same process, which gets results directly.
