@@ -1,6 +1,7 @@
 """`pose3d evaluate`: small networks over made-up people, against the stages and the truth."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -48,8 +49,8 @@ def with_images(people: Annotations) -> Annotations:
 
 @pytest.fixture(scope='module')
 def h36m(folder: Path) -> Annotations:
-    """Return five people in an image each."""
-    groups = ('Eating', 'Eating', 'Walking', 'Walking', 'Walking')
+    """Return three people in an image each."""
+    groups = ('Eating', 'Walking', 'Walking')
     return with_images(made_up.people(HUMAN36M, groups, folder=folder))
 
 
@@ -63,6 +64,10 @@ def mupots(folder: Path) -> Annotations:
 @pytest.fixture
 def data(h36m: Annotations, mupots: Annotations, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Let the command read the people above; return the list of what it asked for."""
+    return let_read(h36m, mupots, monkeypatch)
+
+
+def let_read(h36m: Annotations, mupots: Annotations, patch: pytest.MonkeyPatch) -> list[Any]:
     asked: list[Any] = []
 
     def load(name: str, root: Path, split: str, **options: Any) -> Annotations:
@@ -70,7 +75,7 @@ def data(h36m: Annotations, mupots: Annotations, monkeypatch: pytest.MonkeyPatch
         found = h36m if name == 'human36m' else mupots
         return found[:0] if split == 'empty' else replace(found, name=f'{name} {split}')
 
-    monkeypatch.setattr(datasets, 'load', load)
+    patch.setattr(datasets, 'load', load)
     return asked
 
 
@@ -106,7 +111,28 @@ def table(folder: Path, name: str) -> Evaluation:
     return Evaluation.from_json((folder / f'{name}.json').read_text())
 
 
-def by_stages(
+@pytest.fixture(scope='module')
+def evaluated(folder: Path, h36m: Annotations, mupots: Annotations) -> tuple[Path, list[Any]]:
+    """Return what both networks and their trivial predictors left, and what was read for it."""
+    out = folder / 'evaluated'
+    weights = ['--weights', snapshot(folder, 'posenet')]
+    weights += ['--rootnet-weights', snapshot(folder, 'rootnet'), '--baseline-split', 'train']
+    with pytest.MonkeyPatch.context() as patch:
+        asked = let_read(h36m, mupots, patch)
+        assert command(out, 'posenet', *weights) == 0
+    return out, asked
+
+
+ByStages = Callable[[Path | None, Path, bool], tuple[np.ndarray, np.ndarray]]
+
+
+@pytest.fixture(scope='module')
+def by_stages(h36m: Annotations) -> ByStages:
+    """Return what gives roots and joints, each once, of a rootnet, a posenet and a flip test."""
+    return cache(lambda rootnet, posenet, flip: found_by_stages(h36m, rootnet, posenet, flip))
+
+
+def found_by_stages(
     people: Annotations, rootnet: Path | None, posenet: Path, flip_test: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return roots and joints as the stages of the nodes find them, image by image."""
@@ -131,12 +157,16 @@ def by_stages(
 
 
 def test_rootnet_finds_what_the_stage_finds(
-    folder: Path, h36m: Annotations, data: list[Any], capsys: pytest.CaptureFixture
+    folder: Path,
+    h36m: Annotations,
+    data: list[Any],
+    by_stages: ByStages,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     out, weights = folder / 'roots', snapshot(folder, 'rootnet')
     assert command(out, 'rootnet', '--weights', weights, '--batch', 2) == 0
     assert data == [('human36m', Path('/data'), 'test', {'protocol': 2})]
-    roots, _ = by_stages(h36m, weights, snapshot(folder, 'posenet'), False)
+    roots, _ = by_stages(weights, snapshot(folder, 'posenet'), True)
     records = json.loads((out / 'bbox_root_human36m_output.json').read_text())
     assert [record['image_id'] for record in records] == h36m.image_ids.tolist()
     np.testing.assert_allclose([r['root_cam'] for r in records], 1000 * roots, rtol=1e-3)
@@ -150,12 +180,15 @@ def test_rootnet_finds_what_the_stage_finds(
 
 
 def test_three_sources_of_roots_are_three_different_runs(
-    folder: Path, h36m: Annotations, data: list[Any]
+    folder: Path,
+    h36m: Annotations,
+    data: list[Any],
+    evaluated: tuple[Path, list[Any]],
+    by_stages: ByStages,
 ) -> None:
     rootnet, posenet = snapshot(folder, 'rootnet'), snapshot(folder, 'posenet')
-    given, found, file = (folder / f'poses_{name}' for name in ('given', 'found', 'file'))
+    given, found, file = folder / 'poses_given', evaluated[0], folder / 'poses_file'
     assert command(given, 'posenet', '--weights', posenet) == 0
-    assert command(found, 'posenet', '--weights', posenet, '--rootnet-weights', rootnet) == 0
     saved = found / 'bbox_root_human36m_output.json'
     assert command(file, 'posenet', '--weights', posenet, '--roots', saved) == 0
     runs = [table(where, 'poses').runs[0] for where in (given, found, file)]
@@ -172,20 +205,20 @@ def test_three_sources_of_roots_are_three_different_runs(
     }  # fmt: skip
     assert table(found, 'roots').runs[0].total == table(file, 'roots').runs[0].total
     for where, source in ((given, None), (found, rootnet)):
-        _, joints = by_stages(h36m, source, posenet, True)
+        _, joints = by_stages(source, posenet, True)
         exact = running.FoundPoses(Subjects.annotated(h36m), HUMAN36M, joints, h36m.pixels)
         wanted = human36m(h36m, exact, '', 2).runs[0].total
         assert table(where, 'poses').runs[0].total == pytest.approx(wanted, rel=1e-3)
 
 
 def test_the_flip_test_is_on_unless_it_is_turned_off(
-    folder: Path, h36m: Annotations, data: list[Any]
+    folder: Path, h36m: Annotations, data: list[Any], by_stages: ByStages
 ) -> None:
     posenet, out = snapshot(folder, 'posenet'), folder / 'no_flip'
     assert command(out, 'posenet', '--weights', posenet, '--no-flip-test', '--protocol', 1) == 0
     run = table(out, 'poses').runs[0]
     assert run.name == 'PoseNet posenet_18/snapshot_3.pth.tar, no flip test'
-    _, joints = by_stages(h36m, None, posenet, False)
+    _, joints = by_stages(None, posenet, False)
     exact = running.FoundPoses(Subjects.annotated(h36m), HUMAN36M, joints, h36m.pixels)
     assert run.total == pytest.approx(human36m(h36m, exact, '', 1).runs[0].total, rel=1e-3)
     assert table(out, 'poses').metrics[0].name == 'PA MPJPE'
@@ -194,10 +227,10 @@ def test_the_flip_test_is_on_unless_it_is_turned_off(
     np.testing.assert_allclose([r['joint_cam'] for r in saved], relative, atol=0.5)
 
 
-def test_saved_results_are_scored_alike(folder: Path, data: list[Any]) -> None:
-    posenet, rootnet = snapshot(folder, 'posenet'), snapshot(folder, 'rootnet')
-    out = folder / 'saved'
-    assert command(out, 'posenet', '--weights', posenet, '--rootnet-weights', rootnet) == 0
+def test_saved_results_are_scored_alike(
+    folder: Path, data: list[Any], evaluated: tuple[Path, list[Any]]
+) -> None:
+    out = evaluated[0]
     poses, roots = (
         out / 'bbox_root_pose_human36m_output.json',
         out / 'bbox_root_human36m_output.json',
@@ -241,12 +274,9 @@ def test_mupots_of_an_exported_rootnet_and_a_detector(
     assert table(folder / 'mat', 'poses').runs[0].total == pytest.approx(poses.runs[0].total)
 
 
-def test_trivial_predictors_stand_in_the_same_tables(folder: Path, data: list[Any]) -> None:
-    out = folder / 'baseline'
-    weights = ['--weights', snapshot(folder, 'posenet')]
-    weights += ['--rootnet-weights', snapshot(folder, 'rootnet'), '--baseline-split', 'train']
-    assert command(out, 'posenet', *weights) == 0
-    assert [asked[2] for asked in data] == ['test', 'train', 'train']
+def test_trivial_predictors_stand_in_the_same_tables(evaluated: tuple[Path, list[Any]]) -> None:
+    out, asked = evaluated
+    assert [split for _, _, split, _ in asked] == ['test', 'train', 'train']
     for name, beginning in (('roots', '0.'), ('poses', 'mean pose of human36m train')):
         network, trivial = table(out, name).runs
         assert trivial.name.startswith(beginning) and 'human36m train' in trivial.name
@@ -324,15 +354,15 @@ def test_networks_that_know_the_truth_score_0(mupots: Annotations, batch: int) -
 
 
 def test_a_root_behind_the_camera_stays_there(h36m: Annotations) -> None:
-    cells = np.tile([32.0, 32, -0.1], (5, 1))
+    cells = np.tile([32.0, 32, -0.1], (len(h36m), 1))
     network: Any = Oracle(cells)
     found = running.find_roots(h36m.images, Subjects.annotated(h36m), network, 'x')
     assert (found.roots[:, 2] < 0).all() and np.isfinite(found.roots).all()
 
 
 def test_poses_need_roots_and_images(h36m: Annotations, tmp_path: Path) -> None:
-    unknown = Subjects.annotated(h36m).with_roots(np.full((5, 3), np.nan), '')
-    network: Any = Oracle(np.zeros((5, 18, 3)))
+    unknown = Subjects.annotated(h36m).with_roots(np.full((len(h36m), 3), np.nan), '')
+    network: Any = Oracle(np.zeros((len(h36m), 18, 3)))
     with pytest.raises(DataError, match='there are people without a root'):
         running.find_poses(h36m.images, unknown, network, HUMAN36M)
     broken = tmp_path / 'broken.png'
@@ -380,7 +410,7 @@ def test_what_cannot_be_is_refused_at_once(
     )
     boxes = tmp_path / 'boxes.json'
     boxes.write_text(json.dumps([{'image_id': 1000, 'bbox': h36m.boxes[0].tolist()}]))
-    assert '4 of 5 people have no result' in said(
+    assert '2 of 3 people have no result' in said(
         capsys, out, 'rootnet', '--weights', rootnet, '--boxes', boxes
     )
     boxes.write_text(json.dumps([{'image_id': 1000, 'bbox': [1, 2, 3]}]))
