@@ -48,6 +48,7 @@ class Graph:
         self._stages: list[Any] = []
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
+        self._over = False
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
@@ -55,7 +56,11 @@ class Graph:
         from rclpy.executors import ExternalShutdownException
 
         with contextlib.suppress(ExternalShutdownException):  # the test is over
-            self._executor.spin()
+            while not self._over:
+                self._executor.spin_once()
+
+    def _end(self) -> None:
+        self._over = True
 
     def add(self, *stages: Any) -> None:
         """Spin nodes too, until the test ends."""
@@ -93,9 +98,11 @@ class Graph:
 
         for stage in self._stages:
             stage.close()
-        # the executor before the context: pulled away under it, a wait may raise anything
-        self._executor.shutdown()
+        # The thread leaves the executor, which then ends, and then the context: `shutdown` waits
+        # for no one, and destroys what the thread may still be waiting on.
+        self._executor.create_task(self._end)
         self._thread.join(timeout=10)
+        self._executor.shutdown()
         rclpy.try_shutdown()
         for stage in self._stages:
             stage.destroy_node()
