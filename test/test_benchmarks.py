@@ -9,7 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from paper import needed_torch
+import real
+from paper import PaperFiles, needed_torch
+from test_paper_export import toy
 
 from pose3d_ros import stages, weights
 from pose3d_ros.benchmarks import (
@@ -25,9 +27,11 @@ from pose3d_ros.benchmarks.accuracy_tables import (
     PLACED,
     RESCALED,
     ROOTNET,
+    TRAINED,
     TRUE_FOCAL,
     Estimate,
     K,
+    Measurement,
     Setup,
 )
 from pose3d_ros.benchmarks.detector_process import Job, Measured
@@ -245,13 +249,33 @@ def first_frames() -> tuple[Clip, GroundTruth]:
     return clip, ground_truth.solve(clip, ground_truth.observe(clip))
 
 
-def test_accuracy_on_one_frame(first_frames: tuple[Clip, GroundTruth]) -> None:
-    clip, truth = first_frames
+@pytest.fixture(scope='module')
+def default_stack() -> accuracy.Stack:
+    return accuracy.Stack(['blazepose'], 'f32')
+
+
+@pytest.fixture(scope='module')
+def trained_stack(paper_files: PaperFiles) -> accuracy.TrainedStack:
+    return accuracy.TrainedStack(paper_files.exported['rootnet'], paper_files.exported['posenet'])
+
+
+@pytest.fixture(scope='module')
+def measured(
+    first_frames: tuple[Clip, GroundTruth],
+    default_stack: accuracy.Stack,
+    trained_stack: accuracy.TrainedStack,
+) -> Measurement:
+    return accuracy.measure(*first_frames, [default_stack, trained_stack])
+
+
+def test_accuracy_on_one_frame(
+    first_frames: tuple[Clip, GroundTruth], measured: Measurement
+) -> None:
+    truth = first_frames[1]
     assert np.median(truth.residual_px) < 10
     assert 1.2 < np.ptp(truth.joints[0, :, 2]) < 1.5  # shoulders to ankles of a standing man
-    measured = accuracy.measure(clip, truth, [accuracy.Stack(['blazepose'], 'f32')])
     by_setup = {s: accuracy_tables.scores(e, measured.truth) for s, e in measured.estimates.items()}
-    assert {s.method for s in by_setup} == {PLACED, 'least squares only', ROOTNET, K}
+    assert {s.method for s in by_setup} == {PLACED, 'least squares only', ROOTNET, K, TRAINED}
     assert len({s.camera for s in by_setup}) == 9
     s = by_setup[Setup('blazepose', 'f32')]
     assert np.isfinite(s.mrpe).all()
@@ -266,7 +290,8 @@ def test_accuracy_on_one_frame(first_frames: tuple[Clip, GroundTruth]) -> None:
     np.testing.assert_allclose(mended.depth_percent, true.depth_percent, atol=1)
     titles = [table.title for table in accuracy_tables.tables(measured, truth)]
     assert len(titles) == 6  # there is no bf16 to compare with
-    assert measured.precisions == {Setup('blazepose', 'f32'): 'f32'}
+    of_default = {s: p for s, p in measured.precisions.items() if s.method != TRAINED}
+    assert of_default == {Setup('blazepose', 'f32'): 'f32'}
 
 
 @pytest.mark.parametrize(
@@ -302,25 +327,22 @@ def test_what_auto_comes_to_is_not_run_twice(
 
 
 def test_a_trained_pair_is_scored_beside_the_default(
-    first_frames: tuple[Clip, GroundTruth], paper_files: Any
+    first_frames: tuple[Clip, GroundTruth],
+    measured: Measurement,
+    trained_stack: accuracy.TrainedStack,
+    paper_files: PaperFiles,
 ) -> None:
     clip, truth = first_frames
-    rootnet, posenet = paper_files.exported['rootnet'], paper_files.exported['posenet']
-    trained = accuracy.TrainedStack(rootnet, posenet)
-    measured = accuracy.measure(clip, truth, [accuracy.Stack(['blazepose'], 'f32'), trained])
-    setup = Setup(f'{posenet.parent.name}/posenet.onnx', 'f32', accuracy_tables.TRAINED)
+    posenet = paper_files.exported['posenet']
+    setup = Setup(f'{posenet.parent.name}/posenet.onnx', 'f32', TRAINED)
     # what the stages find of the subject, joint by joint
     view = clip.cameras[0].camera
     image = next(clip.frames(0))
     box = accuracy.box_around(view.project(truth.in_camera(0, 0)))
-    options = RuntimeOptions(precision='f32')
-    person = accuracy.subject(
-        stages.DETECTORS['yolox'](None, options)(image, DetectorOptions()), box
-    )
+    person = accuracy.subject(real.yolox()(image, DetectorOptions()), box)
     assert person is not None
-    root = stages.ROOTNETS['3dmppe'](None, options, stages.OwnWeights(rootnet))
-    pose = stages.POSENETS['3dmppe'](None, options, stages.OwnWeights(posenet))
-    poses = pose(image, root(image, person, view, BodySize()), view)
+    rooted = trained_stack._rootnet(image, person, view, BodySize())
+    poses = trained_stack._posenet(image, rooted, view)
     found = measured.estimates[setup]
     np.testing.assert_allclose(found.roots[:1], poses.roots)
     for joint, name in ((0, 'L_Shoulder'), (5, 'R_Wrist'), (10, 'L_Ankle')):
@@ -328,26 +350,33 @@ def test_a_trained_pair_is_scored_beside_the_default(
     tables = accuracy_tables.tables(measured, truth)
     names = [row[0] for row in tables[1].rows]
     assert names == ['blazepose', setup.model] and 'The last row' in tables[1].note
-    assert tables[2].rows[-1][:2] == (accuracy_tables.TRAINED, setup.model)
+    assert tables[2].rows[-1][:2] == (TRAINED, setup.model)
 
 
 def test_a_pair_is_two_networks_of_known_joints(
-    paper_files: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rootnet, posenet = map(str, (paper_files.exported['rootnet'], paper_files.exported['posenet']))
-    assert main(['benchmark', 'accuracy', '--rootnet-weights', rootnet]) == 1
+    rootnet, posenet = (tmp_path / f'{name}.onnx' for name in ('rootnet', 'posenet'))
+    rootnet.write_bytes(toy('root', ('n', 3)).SerializeToString())
+    posenet.write_bytes(toy('joints', ('n', 18, 3)).SerializeToString())
+    command = ['benchmark', 'accuracy', '--rootnet-weights', str(rootnet)]
+    assert main(command) == 1
     assert 'are scored together: give both' in capsys.readouterr().err
     monkeypatch.setattr(accuracy, 'LIMB_JOINTS', ('left_shoulder', 'left_tail'))
-    command = ['benchmark', 'accuracy', '--rootnet-weights', rootnet, '--posenet-weights', posenet]
-    assert main(command) == 1
+    assert main([*command, '--posenet-weights', str(posenet)]) == 1
     assert "joint set 'human36m', without L_Tail" in capsys.readouterr().err
 
 
-def test_somebody_else_is_not_the_subject(first_frames: tuple[Clip, GroundTruth]) -> None:
+def test_somebody_else_is_not_the_subject(
+    first_frames: tuple[Clip, GroundTruth],
+    default_stack: accuracy.Stack,
+    trained_stack: accuracy.TrainedStack,
+) -> None:
     clip = first_frames[0]
-    stack = accuracy.Stack(['blazepose'], 'f32')
     camera = {'calibration': clip.cameras[0].camera}
-    assert stack(next(clip.frames(0)), camera, np.array([900.0, 10, 60, 90])) == {}
+    nobody = np.array([900.0, 10, 60, 90])
+    for stack in (default_stack, trained_stack):
+        assert stack(next(clip.frames(0)), camera, nobody) == {}
 
 
 def test_models_are_those_present(
@@ -421,20 +450,21 @@ def test_detections_are_scored_against_the_labels() -> None:
 
 
 def test_the_detector_finds_pedestrians() -> None:
-    yolox = stages.DETECTORS['yolox'](None, RuntimeOptions(precision='f32'))
-    result = detector.detect(yolox, detector.labelled_frames()[3:6], 736, detector.MIN_HEIGHT_PX)
+    result = detector.detect(
+        real.yolox(), detector.labelled_frames()[3:6], 736, detector.MIN_HEIGHT_PX
+    )
     assert result.input_size == '736 x 544'
     assert result.recall_between(40, 200) > 0.8
 
 
-def measured(detect_ms: float, total_ms: float, precision: str = 'f32') -> Measured:
+def measured_as(detect_ms: float, total_ms: float, precision: str = 'f32') -> Measured:
     return Measured(precision, detect_ms, 10, 20, total_ms, 300, 2.5)
 
 
 def test_detectors_are_compared_with_the_default_one() -> None:
     rows = [
-        detectors.Row('yolox', False, detectors.OPENVINO, measured(40, 70, 'bf16')),
-        detectors.Row('detr_r50', True, detectors.TORCH, measured(2000, 2030)),
+        detectors.Row('yolox', False, detectors.OPENVINO, measured_as(40, 70, 'bf16')),
+        detectors.Row('detr_r50', True, detectors.TORCH, measured_as(2000, 2030)),
     ]
     table = detectors.table(rows, parsed('detectors', '--paper', '--frames', '4'))
     assert (
@@ -466,8 +496,10 @@ def test_each_detector_runs_in_a_process_of_its_own() -> None:
 
 
 def test_what_a_detector_lacks_is_said(tmp_path: Path) -> None:
-    job = Job('detr_r50', 'detr', str(tmp_path), 'f32', False, [[[0, 0, 9, 9]]])
-    with pytest.raises(weights.WeightsError, match=f'detr_r50: {tmp_path} cannot be loaded'):
+    file = tmp_path / 'detr.onnx'
+    file.write_bytes(b'no network')
+    job = Job('detr_r50', 'detr', str(file), 'f32', False, [[[0, 0, 9, 9]]])
+    with pytest.raises(weights.WeightsError, match=f'detr_r50: {file} is damaged'):
         detectors.measure(job)
     with pytest.raises(SystemExit):
         parsed('detectors', '--weights', 'yolox=x')
