@@ -23,7 +23,7 @@ from torchvision.models.resnet import Bottleneck, ResNet  # noqa: E402
 from torchvision.ops import FrozenBatchNorm2d, box_convert  # noqa: E402
 
 from pose3d_ros.models.detection import DetectorOptions, select_people  # noqa: E402
-from pose3d_ros.models.detr import Detr, input_size, load_detr  # noqa: E402
+from pose3d_ros.models.detr import Detr, Loaded, input_size, load_detr  # noqa: E402
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
 from pose3d_ros.models.snapshots import SnapshotError  # noqa: E402
 
@@ -48,6 +48,18 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[tu
     yield request.param, detectors.save(tmp_path_factory.mktemp('hub') / 'n', request.param)
 
 
+@pytest.fixture(scope='module')
+def loaded(family: tuple[str, Path]) -> Loaded:
+    """Return the network of a family as `detector` has it."""
+    return load_detr(family[1])
+
+
+@pytest.fixture(scope='module')
+def detector(loaded: Loaded) -> Detr:
+    """Return the detector of a family."""
+    return Detr(loaded)
+
+
 def upstream(folder: Path, image: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Return people's boxes (x, y, w, h) and scores as transformers' documentation gets them."""
     from PIL import Image
@@ -67,9 +79,9 @@ def upstream(folder: Path, image: np.ndarray, threshold: float) -> tuple[np.ndar
     return boxes.numpy().astype(float), found['scores'][people].numpy().astype(float)
 
 
-def test_finds_what_transformers_finds(family: tuple[str, Path]) -> None:
+def test_finds_what_transformers_finds(family: tuple[str, Path], detector: Detr) -> None:
     name, folder = family
-    persons = Detr(load_detr(folder))(IMAGE, ANYBODY)
+    persons = detector(IMAGE, ANYBODY)
     boxes, scores = upstream(folder, IMAGE, ANYBODY.score_threshold)
     assert len(boxes) >= 5, f'{name} of this seed sees nobody: the test would show nothing'
     wanted = select_people(boxes, scores, IMAGE.shape, ANYBODY)
@@ -79,8 +91,7 @@ def test_finds_what_transformers_finds(family: tuple[str, Path]) -> None:
     assert distances.min(axis=1).max() < 0.1
 
 
-def test_boxes_lie_in_the_image_and_the_options_hold(family: tuple[str, Path]) -> None:
-    detector = Detr(load_detr(family[1]))
+def test_boxes_lie_in_the_image_and_the_options_hold(detector: Detr) -> None:
     everybody = detector(IMAGE, ANYBODY)
     assert (everybody.boxes[:, :2] >= 0).all()
     assert (everybody.boxes[:, :2] + everybody.boxes[:, 2:] <= [400, 450]).all()
@@ -99,8 +110,7 @@ def test_boxes_lie_in_the_image_and_the_options_hold(family: tuple[str, Path]) -
     assert network.busy_s == 0
 
 
-def test_any_image_goes_in(family: tuple[str, Path]) -> None:
-    detector = Detr(load_detr(family[1]))
+def test_any_image_goes_in(family: tuple[str, Path], detector: Detr) -> None:
     shapes = [(1, 1, 3), (64, 64, 3), (200, 30, 3)]
     if family[0] != 'yolos':  # whose image processor makes lines of a pixel vanish
         shapes += [(400, 3, 3), (2, 300, 3)]
@@ -117,37 +127,39 @@ def test_the_long_side_of_the_input_can_be_chosen() -> None:
     assert input_size({'height': 640, 'width': 640}, 500) == {'height': 512, 'width': 512}
 
 
-def test_another_input_size_reaches_the_network(family: tuple[str, Path]) -> None:
-    loaded = load_detr(family[1])
-    detector = Detr(loaded)
+def test_another_input_size_reaches_the_network(
+    family: tuple[str, Path], loaded: Loaded, detector: Detr
+) -> None:
     seen = []
-    loaded.network.register_forward_pre_hook(
+    hook = loaded.network.register_forward_pre_hook(
         lambda _, args, given: seen.append(tuple(given['pixel_values'].shape[2:])),
         with_kwargs=True,
     )
-    detector(IMAGE, DetectorOptions(input_long_side=160))
+    with hook:
+        detector(IMAGE, DetectorOptions(input_long_side=160))
     square, multiples_of_16 = (160, 160), (160, 128)
     wanted = {'rt_detr_v2': square, 'd_fine': square, 'yolos': multiples_of_16}
     assert seen == [wanted.get(family[0], (160, 142))]
 
 
-def test_bf16_is_close_or_refused(family: tuple[str, Path]) -> None:
+def test_bf16_is_close_or_refused(family: tuple[str, Path], detector: Detr) -> None:
     name, folder = family
     options = RuntimeOptions(precision='bf16')
     if name == 'yolos':
         with pytest.raises(RuntimeUnavailable, match='bf16'):
             Detr(load_detr(folder), options)
         return
-    coarse, fine = Detr(load_detr(folder), options), Detr(load_detr(folder))
+    coarse = Detr(load_detr(folder), options)
     assert coarse.networks[0].precision == 'bf16'
-    found, wanted = (d(IMAGE, DetectorOptions(score_threshold=0.001)) for d in (coarse, fine))
+    found, wanted = (d(IMAGE, DetectorOptions(score_threshold=0.001)) for d in (coarse, detector))
     assert abs(len(found) - len(wanted)) <= 3
     assert found.scores.max() == pytest.approx(wanted.scores.max(), abs=0.05)
 
 
-def test_a_gpu_that_is_not_there_is_said(family: tuple[str, Path]) -> None:
+def test_a_gpu_that_is_not_there_is_said(tmp_path: Path) -> None:
+    loaded = load_detr(detectors.save(tmp_path / 'n'))
     with pytest.raises(RuntimeUnavailable, match=r"device 'GPU\.99' is not there"):
-        Detr(load_detr(family[1]), RuntimeOptions('GPU.99'))
+        Detr(loaded, RuntimeOptions('GPU.99'))
 
 
 # DETR's original files ---------------------------------------------------------------------------
