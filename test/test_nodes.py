@@ -271,8 +271,8 @@ def test_a_hundred_people(graph: Any, footage: list[np.ndarray], camera: Camera)
 # Bad input: each is skipped and counted, and the frame after it comes through.
 
 
-def _broken(change: str, image: np.ndarray) -> Image:
-    message = image_to_message(image, header(1))
+def _broken(change: str, image: np.ndarray, number: int) -> Image:
+    message = image_to_message(image, header(number))
     if change == 'encoding':
         message.encoding = 'yuv_nonsense'
     elif change == 'truncated':
@@ -285,19 +285,19 @@ def _broken(change: str, image: np.ndarray) -> Image:
     return message
 
 
-@pytest.mark.parametrize('change', ['encoding', 'truncated', 'step', 'empty'])
-def test_detector_outlives_a_broken_image(
-    graph: Any, footage: list[np.ndarray], change: str
-) -> None:
+def test_detector_outlives_broken_images(graph: Any, footage: list[np.ndarray]) -> None:
     detector = DetectorNode()
     graph.add(detector)
     detections = graph.collect(PersonArray, 'detections')
     publisher = graph.publisher(Image, 'image_raw')
-    publisher.publish(_broken(change, footage[0]))
-    graph.wait(lambda: detector.accounting.skipped == 1, 'the skip')
-    publisher.publish(image_to_message(footage[0], header(2)))
-    graph.wait(lambda: detections, 'detections')
-    assert detections[0].header == header(2) and detector.accounting.failed == 0
+    counts = detector.accounting
+    for done, change in enumerate(('encoding', 'truncated', 'step', 'empty')):
+        publisher.publish(_broken(change, footage[0], 2 * done))
+        graph.wait(lambda n=done: counts.skipped > n, f'the skip of a wrong {change}')
+        publisher.publish(image_to_message(footage[0], header(2 * done + 1)))
+        graph.wait(lambda n=done: len(detections) > n, 'detections')
+        assert detections[done].header == header(2 * done + 1), change
+    assert (counts.skipped, counts.failed) == (4, 0)
 
 
 def test_detector_outlives_a_broken_jpeg(graph: Any, footage: list[np.ndarray]) -> None:
