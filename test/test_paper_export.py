@@ -94,7 +94,7 @@ def test_the_graph_takes_any_batch(paper_files: PaperFiles, name: str) -> None:
     images = (WANTED['crops_rgb'] - np.float32(MEAN)) / np.float32(STD)
     pair = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
     wanted = network(pair)[0]
-    for n in (1, 3, 17):
+    for n in (1, 3, 5):
         rows = np.arange(n) % len(pair)
         found = network(pair[rows])[0]
         assert len(found) == n

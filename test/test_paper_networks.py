@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from paper import expected, keys, needed_torch, rule_weights
+from paper import by_rule, expected, keys, needed_torch
 
 torch = needed_torch()
 
@@ -29,16 +29,12 @@ CROPS_BGR = np.ascontiguousarray(WANTED['crops_rgb'][..., ::-1])
 ROOT_PX, ROOT_DEPTH, POSE_CELLS = 1e-3, 1e-5, 5e-3
 
 
-def rootnet() -> RootNet:
-    network = RootNet()
-    network.load_state_dict(rule_weights('rootnet'))
-    return network.eval().requires_grad_(False)
+def rootnet() -> Any:
+    return by_rule('rootnet', RootNet)
 
 
-def posenet() -> PoseNet:
-    network = PoseNet(18)
-    network.load_state_dict(rule_weights('posenet'))
-    return network.eval().requires_grad_(False)
+def posenet() -> Any:
+    return by_rule('posenet', lambda: PoseNet(18))
 
 
 def images() -> Any:
