@@ -56,6 +56,11 @@ def made(tmp_path_factory: Any) -> Any:
     return network, folder / 'x.onnx', said.getvalue()
 
 
+@pytest.fixture(scope='module')
+def exported(made: tuple[Any, Path, str]) -> ExportedDetector:
+    return ExportedDetector(made[1], 'mask_rcnn', F32)
+
+
 def in_f16(network: Any) -> Any:
     """Return a network with the weights that a file in f16 holds."""
     lower = copy.deepcopy(network)
@@ -66,10 +71,11 @@ def in_f16(network: Any) -> Any:
     return lower
 
 
-def test_people_are_those_of_torchvision(made: tuple[Any, Path, str]) -> None:
+def test_people_are_those_of_torchvision(
+    made: tuple[Any, Path, str], exported: ExportedDetector
+) -> None:
     """Where the suppression of doubles hangs on a last digit, one may come out otherwise."""
-    network, out, _ = made
-    exported, torchvision = ExportedDetector(out, 'mask_rcnn', F32), MaskRCNN(in_f16(network), F32)
+    torchvision = MaskRCNN(in_f16(made[0]), F32)
     size = {'max_size': SIDE, 'min_size': SIDE}
     for image in (IMAGE, IMAGE.swapaxes(0, 1), street_image()):
         scaled = np.ascontiguousarray(scale(image, size))  # of a size that both keep
@@ -79,10 +85,11 @@ def test_people_are_those_of_torchvision(made: tuple[Any, Path, str]) -> None:
         )
 
 
-def test_another_size_and_images_that_are_scaled(made: tuple[Any, Path, str]) -> None:
+def test_another_size_and_images_that_are_scaled(
+    made: tuple[Any, Path, str], exported: ExportedDetector
+) -> None:
     """Interpolation rounds to one of 255 steps, which the boxes at the border feel."""
-    network, out, _ = made
-    exported, torchvision = ExportedDetector(out, 'mask_rcnn', F32), MaskRCNN(in_f16(network), F32)
+    torchvision = MaskRCNN(in_f16(made[0]), F32)
     options = DetectorOptions(256, 0.5, 1000)
     found, wanted = exported(IMAGE, options), torchvision(IMAGE, options)
     overlaps = ops.box_iou(corners(wanted), corners(found))
@@ -133,8 +140,7 @@ def test_scaled_images_are_torchvision_s(made: tuple[Any, Path, str]) -> None:
         assert np.abs(found - (values * std + mean)).max() < 1.01
 
 
-def test_nobody_there(made: tuple[Any, Path, str]) -> None:
-    exported = ExportedDetector(made[1], 'mask_rcnn', F32)
+def test_nobody_there(exported: ExportedDetector) -> None:
     assert not len(exported(IMAGE, DetectorOptions(SIDE, 1.0)))
     everybody = exported(IMAGE, DetectorOptions(SIDE, 0.01, 10**6))
     assert 5 < len(everybody) < 1000 and everybody.scores.min() > 0.01
