@@ -28,7 +28,7 @@ from pose3d_ros.benchmarks import detectors as benchmark  # noqa: E402
 from pose3d_ros.benchmarks import random_detectors  # noqa: E402
 from pose3d_ros.benchmarks.detector_process import Job, Measured  # noqa: E402
 from pose3d_ros.cli import main  # noqa: E402
-from pose3d_ros.models import export_detector, onnx_files  # noqa: E402
+from pose3d_ros.models import export, export_detector, onnx_files  # noqa: E402
 from pose3d_ros.models.detection import DetectorOptions, OptionsError  # noqa: E402
 from pose3d_ros.models.detr import Detr, load_detr  # noqa: E402
 from pose3d_ros.models.exported_detector import (  # noqa: E402
@@ -259,14 +259,23 @@ BENCHMARK = ['benchmark', 'detectors', '--detectors', 'detr_r50', '--frames', '1
 
 def test_the_benchmark_exports_what_it_measures(
     jobs: list[tuple[str | None, bool]],
+    files: dict[str, tuple[Path, Path, str]],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Random networks, here smaller ones."""
+    """Random networks, here smaller ones, of which one that was exported before takes the place."""
     config = detectors.network_of('detr', **SMALLER['detr']).config
     monkeypatch.setitem(random_detectors.CONFIGS, 'detr_r50', lambda: config)
+    converted = []
+
+    def convert(network: export.Exportable, precision: str) -> onnx.ModelProto:
+        converted.append((network.metadata['network'], network.open_axes, precision))
+        return onnx.load(files['detr'][1])
+
+    monkeypatch.setattr(export, 'converted', convert)
     assert main([*BENCHMARK, '--exported', '--out', str(tmp_path / 'x.json')]) == 0
+    assert converted == [('DetrForObjectDetection', (2, 3), 'f32')]
     (default, _), (pytorch, _), (exported, is_file) = jobs
     assert default is pytorch is None and is_file and not Path(str(exported)).exists()
     rows = json.loads((tmp_path / 'x.json').read_text())['tables'][0]['rows']
