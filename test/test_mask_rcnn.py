@@ -1,6 +1,7 @@
 """Mask R-CNN: what torchvision's own network gives, from its own files, without masks."""
 
 import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ OPTIONS = DetectorOptions(input_long_side=192, score_threshold=0.3)
 MAKERS = {'v1': maskrcnn_resnet50_fpn, 'v2': maskrcnn_resnet50_fpn_v2}
 
 
+@cache
 def seeded(version: str) -> Any:
-    """Return torchvision's network with random weights that see people of all kinds."""
+    """Return torchvision's network with random weights that see people of all kinds, as it is."""
     torch.manual_seed(5)
     network = MAKERS[version](weights=None, weights_backbone=None, num_classes=3)
     return detectors.calibrated(network, IMAGE)
@@ -54,6 +56,18 @@ def first(tmp_path_factory: Any) -> Path:
     file = tmp_path_factory.mktemp('torchvision') / 'first.pth'
     torch.save(seeded('v1').state_dict(), file)
     return file
+
+
+@pytest.fixture(scope='module')
+def loaded(first: Path) -> Any:
+    """Return the network of the first version as `detector` has it."""
+    return load_mask_rcnn(first)
+
+
+@pytest.fixture(scope='module')
+def detector(loaded: Any) -> MaskRCNN:
+    """Return the detector of the first version."""
+    return MaskRCNN(loaded)
 
 
 def upstream(network: Any, image: np.ndarray, options: DetectorOptions) -> Any:
@@ -95,14 +109,11 @@ class Seen(Exception):
     """Raised where the input has been seen, and the rest would only take time."""
 
 
-def test_the_published_size_of_the_input(first: Path) -> None:
-    loaded = load_mask_rcnn(first)
-    detector = MaskRCNN(loaded)
-
+def test_the_published_size_of_the_input(loaded: Any, detector: MaskRCNN) -> None:
     def see(_: Any, given: Any) -> None:
         raise Seen(*given[0].shape[2:])
 
-    loaded.backbone.register_forward_pre_hook(see)
+    hook = loaded.backbone.register_forward_pre_hook(see)
     wide = np.ascontiguousarray(IMAGE[:100])  # 267 x 100: to 1333 x 499, the limit
     for image, options, size in (
         (IMAGE, DetectorOptions(), (928, 800)),  # 800 x 899, padded to multiples of 32
@@ -112,6 +123,7 @@ def test_the_published_size_of_the_input(first: Path) -> None:
         with pytest.raises(Seen) as seen:
             detector(image, options)
         assert seen.value.args == size
+    hook.remove()
 
 
 def test_faster_rcnn_serves_as_well(tmp_path: Path) -> None:
@@ -129,8 +141,7 @@ def old_names(key: str) -> str:
 
 
 def test_the_published_file_has_older_names_and_norms_without_eps(tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    network = seeded('v1')
+    network = copy.deepcopy(seeded('v1'))
     for part in list(network.backbone.modules()):
         for name, norm in list(part.named_children()):
             if isinstance(norm, nn.BatchNorm2d):
@@ -143,6 +154,7 @@ def test_the_published_file_has_older_names_and_norms_without_eps(tmp_path: Path
     assert 'rpn.head.conv.weight' in tensors and len(tensors) == len(network.state_dict())
     torch.save(tensors, tmp_path / 'maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth')
     loaded = load_mask_rcnn(tmp_path / 'maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth')
+    torch.manual_seed(1)
     pixels = torch.randn(1, 3, 96, 128)
     MaskRCNN(loaded)  # folds the norms
     with torch.inference_mode():
@@ -154,8 +166,7 @@ def test_the_published_file_has_older_names_and_norms_without_eps(tmp_path: Path
     torch.testing.assert_close(found, wanted, atol=1e-3 * float(wanted.abs().max()), rtol=1e-3)
 
 
-def test_options_and_border(first: Path) -> None:
-    detector = MaskRCNN(load_mask_rcnn(first))
+def test_options_and_border(detector: MaskRCNN) -> None:
     everybody = detector(IMAGE, DetectorOptions(192, 0.05, 1000))
     assert (everybody.scores > 0.05).all() and (np.diff(everybody.scores) <= 0).all()
     height, width = IMAGE.shape[:2]
@@ -170,8 +181,7 @@ def test_options_and_border(first: Path) -> None:
     assert (network.precision, network.busy_s > 0) == ('f32', True)
 
 
-def test_any_image_goes_in(first: Path) -> None:
-    detector = MaskRCNN(load_mask_rcnn(first))
+def test_any_image_goes_in(detector: MaskRCNN) -> None:
     for shape in ((1, 1, 3), (300, 2, 3), (2, 300, 3)):
         persons = detector(np.full(shape, 9, np.uint8), OPTIONS)
         assert (persons.boxes[:, 2:] <= [shape[1], shape[0]]).all()
