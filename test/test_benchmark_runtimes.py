@@ -16,7 +16,7 @@ def test_the_table_has_each_device_and_precision(
     file = tmp_path / 'runtimes.json'
     arguments = parsed(
         'runtimes', '--networks', 'BlazePose lite', 'YOLOX-tiny', '--people', '2', '--repeats', '2',
-        '--json', str(file),
+        '--out', str(file),
     )  # fmt: skip
     assert runtimes.run(arguments) == 0
     (table,) = json.loads(file.read_text())['tables']

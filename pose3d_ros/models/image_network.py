@@ -51,7 +51,7 @@ class ImageNetwork:
             if not wide:
                 raise RuntimeUnavailable(
                     f'{type(module).__name__} has no backbone apart from the rest, which is what '
-                    'precision {self.precision} is for here; use f32 or auto'
+                    f'precision {self.precision} is for here; use f32 or auto'
                 )
             for name in wide:
                 _compute_in(REDUCED[self.precision], module.get_submodule(name))

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
@@ -26,6 +25,7 @@ from pose3d_ros.nodes.cdr import read_image
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, stamp_ns
 from pose3d_ros.nodes.messages import bytes_of, camera_to_info, image_to_message
 from pose3d_ros.nodes.processes import Starter, processes
+from pose3d_ros.nodes.spinning import spinning
 from pose3d_ros.transport import prepare_process
 
 _QOS = QoSProfile(depth=2)
@@ -288,19 +288,14 @@ def graph_under_test(
         # Ctrl-C is Python's: ROS's own handlers would outlast the graph
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         driver = CameraDriver(images, camera, transport)
-        executor = SingleThreadedExecutor()
-        executor.add_node(driver)
-        thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
-        thread.start()
         try:
-            driver.wait_for(1 if composed else 3, start.check)
-            yield RunningGraph(driver, pids)
+            with spinning(driver):
+                driver.wait_for(1 if composed else 3, start.check)
+                yield RunningGraph(driver, pids)
         except TimeoutError:
             start.check()  # a process that has ended is the better reason
             raise
         finally:
-            executor.shutdown()
-            thread.join(timeout=10)
             driver.destroy_node()
             rclpy.try_shutdown()
 
@@ -311,10 +306,3 @@ def _start(start: Starter, composed: str, parameters: dict[str, tuple[str, ...]]
         given = (f'{node}:{p}' for node, values in parameters.items() for p in values)
         return {'pipeline': start(composed, *given).pid}
     return {node: start(node, *parameters[node]).pid for node in _STAGES}
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        return  # the benchmark is over

@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -33,6 +32,7 @@ from pose3d_ros.nodes.messages import (
     image_to_message,
 )
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
+from pose3d_ros.nodes.spinning import spinning
 from pose3d_ros.transport import prepare_process
 from pose3d_ros.video import VideoError, read_frames
 
@@ -305,15 +305,10 @@ def main(args: list[str] | None = None) -> None:
 
 def _play(player: Player) -> None:
     """Play while a thread takes what comes."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(player)
-    spinning = threading.Thread(target=executor.spin, daemon=True)
-    spinning.start()
     try:
-        player.play()
+        with spinning(player):
+            player.play()
     finally:
-        executor.shutdown()
-        spinning.join(10)  # a thread inside ROS would abort the process that ends around it
         player.destroy_node()
 
 
