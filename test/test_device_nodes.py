@@ -79,7 +79,9 @@ def test_the_log_says_how_far_another_device_is_from_the_cpu(graph: Any) -> None
 
 
 def test_engines_are_kept_in_the_cache(graph: Any) -> None:
-    options = runtime_options(DetectorNode())
+    node = DetectorNode()
+    graph.add(node)  # which takes it down: it has found the images of the tests behind this one
+    options = runtime_options(node)
     assert (options.engine_dir, options.cpu_fallback) == (cache_dir() / 'tensorrt', False)
 
 

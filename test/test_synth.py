@@ -125,7 +125,7 @@ def test_interrupted_and_gone_on_with_it_is_the_same_to_the_byte(out: Path, tmp_
         time.sleep(0.005)
     command.send_signal(signal.SIGINT)
     _, said = command.communicate()
-    assert command.returncode == 130
+    assert command.returncode == 130, said
     assert 'again to go on' in said
     assert not (again / 'annotations' / 'splits.json').exists()
     assert len(list(again.glob('parts/s_*.json'))) < TRAIN // 8 + 1

@@ -96,11 +96,12 @@ def test_sizes_may_change_with_every_image() -> None:
             np.testing.assert_allclose(
                 detector(images[i], options).boxes, alone[i].boxes, atol=0.05
             )
+        assert network.busy_s > 0  # of this thread
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(work, ([0, 1, 2, 3], [3, 0, 2, 1])))
     assert detector.networks == (network,)
-    assert network.busy_s > 0
+    assert network.busy_s == 0, 'nothing was asked in this thread'
 
 
 @pytest.mark.parametrize(
