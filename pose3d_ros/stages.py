@@ -22,6 +22,8 @@ from pose3d_ros.models.yolox import YOLOX
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.skeletons import Skeleton
 
+#: The three, in the order in which a frame goes through them.
+STAGES = ('detector', 'rootnet', 'posenet')
 #: How the names of exported networks end.
 ONNX = '.onnx'
 #: What the detectors need where they are not exported.

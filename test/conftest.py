@@ -3,7 +3,6 @@
 import contextlib
 import gc
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,10 +33,10 @@ class Graph:
 
     def __init__(self) -> None:
         import rclpy
-        from rclpy.executors import SingleThreadedExecutor
         from rclpy.node import Node
         from rclpy.signals import SignalHandlerOptions
 
+        from pose3d_ros.nodes.spinning import spinning
         from pose3d_ros.transport import prepare_process
 
         prepare_process()
@@ -46,21 +45,8 @@ class Graph:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node('tester')
         self._stages: list[Any] = []
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
-        self._over = False
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        from rclpy.executors import ExternalShutdownException
-
-        with contextlib.suppress(ExternalShutdownException):  # the test is over
-            while not self._over:
-                self._executor.spin_once()
-
-    def _end(self) -> None:
-        self._over = True
+        self._spinning = contextlib.ExitStack()
+        self._executor = self._spinning.enter_context(spinning(self.node))
 
     def add(self, *stages: Any) -> None:
         """Spin nodes too, until the test ends."""
@@ -98,11 +84,7 @@ class Graph:
 
         for stage in self._stages:
             stage.close()
-        # The thread leaves the executor, which then ends, and then the context: `shutdown` waits
-        # for no one, and destroys what the thread may still be waiting on.
-        self._executor.create_task(self._end)
-        self._thread.join(timeout=10)
-        self._executor.shutdown()
+        self._spinning.close()  # before the context, which it uses
         rclpy.try_shutdown()
         for stage in self._stages:
             stage.destroy_node()

@@ -17,7 +17,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from pose3d_ros.benchmarks import compare, graph, graph_measuring, graph_tables, usage
-from pose3d_ros.benchmarks.alone import STAGES, Alone
+from pose3d_ros.benchmarks.alone import Alone
 from pose3d_ros.benchmarks.graph_settings import (
     COMPRESSED,
     DEFAULTS,
@@ -40,6 +40,7 @@ from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.msg import Pose3D, Pose3DArray
 from pose3d_ros.nodes.graph_timing import CameraDriver, Timing
 from pose3d_ros.nodes.messages import image_from_compressed, image_from_message
+from pose3d_ros.stages import STAGES
 
 SMALL = Setting((640, 480), 2)
 QUIET = usage.Disturbance(0.0, 0.0)

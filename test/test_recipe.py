@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pose3d_ros.data.augmentation import Augmentation
-from pose3d_ros.training.recipe import BACKBONES, RECIPES, RecipeError, find_recipe
+from pose3d_ros.training.recipe import BACKBONES, CROPS_PX, RECIPES, RecipeError, find_recipe
 
 
 def test_the_published_recipes() -> None:
@@ -92,13 +92,17 @@ def test_an_unknown_recipe_is_refused() -> None:
         find_recipe('absent.yaml', 'rootnet')
 
 
-def test_backbones_are_those_of_the_networks() -> None:
+def test_backbones_and_their_crops_are_those_of_the_networks() -> None:
     from paper import needed_torch
 
     needed_torch()
-    from pose3d_ros.models.resnet import BLOCKS
+    from pose3d_ros.models import resnet
 
-    assert tuple(BLOCKS) == BACKBONES
+    assert tuple(resnet.BLOCKS) == BACKBONES
+    assert resnet.CROPS_PX == CROPS_PX
+    assert {r.crop_px for of_network in RECIPES.values() for r in of_network.values()} == {
+        resnet.CROP_PX
+    }
 
 
 def test_a_number_of_another_type_is_refused_by_options_too() -> None:

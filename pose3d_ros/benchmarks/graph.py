@@ -37,17 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'of people (default: speed load choices)')  # fmt: skip
     add('--sizes', type=_size, nargs='+', default=[(1920, 1080)], metavar='WIDTHxHEIGHT',
         help='of the images, pixels (default: 1920x1080)')  # fmt: skip
-    add('--people', type=_positive, nargs='+', default=[2], metavar='N',
+    add('--people', type=report.positive, nargs='+', default=[2], metavar='N',
         help='in each image (default: 2)')  # fmt: skip
     add('--layouts', nargs='+', choices=(COMPOSED, SEPARATE), default=[COMPOSED, SEPARATE],
         metavar='LAYOUT', help='composed: one process; separate: one for each stage (default: '
         'both)')  # fmt: skip
     add(
-        '--rounds', type=_positive, default=default.rounds, metavar='N', help='default: %(default)s'
+        '--rounds',
+        type=report.positive,
+        default=default.rounds,
+        metavar='N',
+        help='default: %(default)s',
     )
-    add('--frames-per-round', type=_positive, default=default.frames, metavar='N',
+    add('--frames-per-round', type=report.positive, default=default.frames, metavar='N',
         help='default: %(default)s')  # fmt: skip
-    add('--in-flight', type=_positive, default=default.in_flight, metavar='N',
+    add('--in-flight', type=report.positive, default=default.in_flight, metavar='N',
         help='frames in the graph at a time; more than 2 may replace each other at the door '
         '(default: %(default)s)')  # fmt: skip
     add('--load-factors', type=float, nargs='+', metavar='F',
@@ -56,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )  # fmt: skip
     add('--load-seconds', type=float, default=6.0, metavar='S', help='each (default: %(default)s)')
     add('--plot', type=Path, metavar='FILE', help='draw the load curves, as PNG')
-    add('--frames', type=_positive, default=20_000, metavar='N',
+    add('--frames', type=report.positive, default=20_000, metavar='N',
         help='of part memory (default: %(default)s)')  # fmt: skip
     add('--long-side', type=int, default=0, metavar='PIXELS',
         help="of the detector's input (default: the detector's own)")  # fmt: skip
@@ -71,12 +75,6 @@ def _size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise argparse.ArgumentTypeError(f'{text} is not WIDTHxHEIGHT, as 1920x1080')
     return int(width), int(height)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f'{text} is not a number of 1 or more')
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

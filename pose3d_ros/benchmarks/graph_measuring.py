@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from pose3d_ros.benchmarks.alone import STAGES, StagesAlone
+from pose3d_ros.benchmarks.alone import StagesAlone
 from pose3d_ros.benchmarks.graph_settings import (
     DEFAULTS,
     LAYOUTS,
@@ -28,6 +28,7 @@ from pose3d_ros.benchmarks.scenes import scenes
 from pose3d_ros.benchmarks.sequential import Sequential
 from pose3d_ros.benchmarks.usage import Processors, cpu_s, peak_mib, resident_mib
 from pose3d_ros.camera import Camera
+from pose3d_ros.stages import STAGES
 from pose3d_ros.transport import PROFILE_VARIABLES
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pose3d_ros.benchmarks.alone import STAGES
 from pose3d_ros.benchmarks.graph_settings import (
     Baseline,
     Closed,
@@ -16,6 +15,7 @@ from pose3d_ros.benchmarks.graph_settings import (
     Setting,
 )
 from pose3d_ros.benchmarks.report import Table
+from pose3d_ros.stages import STAGES
 
 _NAN = float('nan')
 _Row = tuple[str | float, ...]

@@ -76,6 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def positive(text: str) -> int:
+    """Return the number that an argument is, for argparse: 1 or more."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f'{text} is not a number of 1 or more')
+    return int(text)
+
+
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise OSError now, not after minutes of work, where the results could not be written."""
     if arguments.out is not None:

@@ -33,11 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='multi',
         help='multi: people who gesture and step about; vtest: pedestrians (default: %(default)s)',
     )
-    add('--frames', type=_positive, default=100, metavar='N', help='of each film, the first')
-    add('--detect-every', type=_positive, nargs='+', default=[1, 2, 3, 5], metavar='N')
+    add('--frames', type=report.positive, default=100, metavar='N', help='of each film, the first')
+    add('--detect-every', type=report.positive, nargs='+', default=[1, 2, 3, 5], metavar='N')
     add(
         '--skip',
-        type=_positive,
+        type=report.positive,
         nargs='+',
         default=[1, 2, 4],
         metavar='N',
@@ -45,12 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add('--precision', choices=PRECISIONS, default='auto')
     report.add_arguments(parser)
-
-
-def _positive(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not 1 or more')
-    return value
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
 
     :raises WeightsError: a file of the weights is absent or corrupt.
     """
-    names = ('detector', 'rootnet', 'posenet')
+    names = stages.STAGES
     options = (
         'device',
         'precision',
@@ -203,7 +203,7 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
 def _own_weights(arguments: argparse.Namespace) -> dict[str, str]:
     """Return the sha256 of the user's own files, of a folder one of all that is in it."""
     digests = {}
-    for stage in ('detector', 'rootnet', 'posenet'):
+    for stage in stages.STAGES:
         path = getattr(arguments, f'{stage}_weights')
         if path is not None:
             digest = hashlib.sha256()

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -76,12 +75,10 @@ class ImageNetwork:
         """
         # cuDNN would compute convolutions in TF32, which has no more digits than bf16
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with self._lock, torch.inference_mode(), exact:
-            start = perf_counter()
+        with self._lock, torch.inference_mode(), exact, self._busy.measured():
             if self._threads:  # holds for the calling thread: nodes call from their own
                 torch.set_num_threads(self._threads)
             boxes, scores = self._batches.run(image[None], lambda one: self._infer(one[0], options))
-            self._busy.seconds += perf_counter() - start
         return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1), scores
 
     def warm_up(self, largest_batch: int = 4) -> None:

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.utils import Extractor
 
 from pose3d_ros.models.openvino_to_onnx import to_onnx
-from pose3d_ros.models.runtime import ANY, ImageInput
+from pose3d_ros.models.runtime import ANY, ImageInput, require_outputs
 
 #: The input that takes the images: (batch, height, width, 3) uint8 BGR.
 PIXELS = 'pixels'
@@ -40,9 +40,7 @@ def cut(
 
     :raises ValueError: it has no output of such a name: it is another network.
     """
-    known = [output.name for output in model.graph.output]
-    if missing := [name for name in outputs if name not in known]:
-        raise ValueError(f'{source} is another network: it has no output {", ".join(missing)}')
+    require_outputs(outputs, [output.name for output in model.graph.output], source)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value.name for value in model.graph.input if value.name not in weights]
     return Extractor(model).extract_model(inputs, list(outputs))

@@ -13,6 +13,7 @@ from pose3d_ros.models.runtime import (
     ImageInput,
     RuntimeOptions,
     RuntimeUnavailable,
+    require_outputs,
 )
 
 #: Precision -> what a device that computes in it says it can.
@@ -68,9 +69,7 @@ def _read(
     else:
         network = core.read_model(model if isinstance(model, bytes) else str(model))
     by_name = {name: output for output in network.outputs for name in output.names}
-    if missing := [name for name in outputs if name not in by_name]:
-        source = model if isinstance(model, Path) else 'the graph'
-        raise ValueError(f'{source} is another network: it has no output {", ".join(missing)}')
+    require_outputs(outputs, by_name, model if isinstance(model, Path) else 'the graph')
     results = [by_name[name].get_node() for name in outputs]
     network = ov.Model(results, network.get_parameters(), network.get_friendly_name())
     for output, name in zip(network.outputs, outputs, strict=True):

@@ -2,7 +2,8 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -92,6 +93,13 @@ class BusyTime(threading.local):
 
     seconds = 0.0
 
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Add the time that the context takes, if it ends well."""
+        start = perf_counter()
+        yield
+        self.seconds += perf_counter() - start
+
 
 class Session(Protocol):
     """A network that a runtime has loaded."""
@@ -144,11 +152,8 @@ class Network:
 
         :raises batches.OutOfMemory: the device's memory does not hold one image.
         """
-        with self._lock:
-            start = perf_counter()
-            found = self._batches.run(images, self._session)
-            self._busy.seconds += perf_counter() - start
-        return found
+        with self._lock, self._busy.measured():
+            return self._batches.run(images, self._session)
 
     def warm_up(self, largest_batch: int = 4) -> None:
         """Prepare batches up to a size, so that the first people are not late.
@@ -160,6 +165,15 @@ class Network:
         for size in (2**i for i in range(min(largest_batch, self.options.max_batch).bit_length())):
             self(np.zeros((size, self.image.height, self.image.width, 3), np.uint8))
         self._busy.seconds = 0.0
+
+
+def require_outputs(outputs: Sequence[str], known: Container[str], source: object) -> None:
+    """Refuse a network that lacks some of the outputs that are wanted.
+
+    :raises ValueError: it is another network.
+    """
+    if missing := [name for name in outputs if name not in known]:
+        raise ValueError(f'{source} is another network: it has no output {", ".join(missing)}')
 
 
 def _session(

@@ -2,7 +2,6 @@
 
 import threading
 from itertools import pairwise
-from time import perf_counter
 
 import numpy as np
 import torch
@@ -61,13 +60,10 @@ class TorchNetwork:
 
         :raises batches.OutOfMemory: the device's memory does not hold one crop.
         """
-        with self._lock, torch.inference_mode():
-            start = perf_counter()
+        with self._lock, torch.inference_mode(), self._busy.measured():
             if self.options.threads:  # holds for the calling thread: nodes call from their own
                 torch.set_num_threads(self.options.threads)
-            found = self._batches.run(crops, self._run)
-            self._busy.seconds += perf_counter() - start
-        return found
+            return self._batches.run(crops, self._run)
 
     def warm_up(self, largest_batch: int = 4) -> None:
         """Run once, so that the first people are not late: libraries and kernels are loaded."""

@@ -19,7 +19,6 @@ from pose3d_ros.nodes.processes import processes
 from pose3d_ros.people import Poses
 
 _OVERLAY_FPS = 12.0
-_STAGES = ('detector', 'rootnet', 'posenet')
 _RESULTS = {'detector': 'detections', 'rootnet': 'roots', 'posenet': 'poses'}
 
 
@@ -152,7 +151,7 @@ def table(recording: Recording) -> str:
         '',
         'stage       received  published  dropped  skipped  processing ms   networks ms   age ms',
     ]
-    for stage in _STAGES:
+    for stage in _RESULTS:
         values = recording.stages.get(stage, {})
         ages = recording.ages_ms.get(_RESULTS[stage], [])
         age = f'{np.median(ages):.0f} (p95 {np.percentile(ages, 95):.0f})' if ages else '-'
@@ -194,7 +193,7 @@ def run_demo(clip: Path, camera: Camera, out: Path, rate: float, composed: bool)
     shutil.rmtree(bag, ignore_errors=True)
     camera_file = out / 'camera.yaml'
     camera.to_yaml(camera_file)
-    nodes = dict.fromkeys(('pipeline',) if composed else _STAGES, ())
+    nodes = dict.fromkeys(('pipeline',) if composed else _RESULTS, ())
     record_graph([(clip, camera_file)], bag, out / 'log', rate, nodes)
     recording = read_recording(bag)
     draw_recording(recording, camera_of(bag), out)

@@ -5,13 +5,13 @@ Each stage works in a thread of its own in any case; what the executor calls onl
 
 from rclpy.executors import MultiThreadedExecutor
 
-from pose3d_ros.nodes import pipeline, stage
+from pose3d_ros.nodes.pipeline import make_pipeline
+from pose3d_ros.nodes.stage import run
 
 
 def main(args: list[str] | None = None) -> None:
     """Run the three nodes in one process, whose callbacks may come side by side."""
-    stage.SingleThreadedExecutor = MultiThreadedExecutor  # type: ignore[attr-defined]
-    pipeline.main(args)
+    run(make_pipeline, args, MultiThreadedExecutor)
 
 
 if __name__ == '__main__':

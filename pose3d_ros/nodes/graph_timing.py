@@ -26,6 +26,7 @@ from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, stamp_ns
 from pose3d_ros.nodes.messages import bytes_of, camera_to_info, image_to_message
 from pose3d_ros.nodes.processes import Starter, processes
 from pose3d_ros.nodes.spinning import spinning
+from pose3d_ros.stages import STAGES
 from pose3d_ros.transport import prepare_process
 
 _QOS = QoSProfile(depth=2)
@@ -34,7 +35,6 @@ _ANSWER_TIMEOUT_S = 5.0
 #: Behind the last image of an open loop: a graph that gives no poses for so long gives none more.
 _SILENCE_S = 1.0
 _DEFAULT_SPACING_S = 0.03
-_STAGES = ('detector', 'rootnet', 'posenet')
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class CameraDriver(Node):
         """
         end = time.monotonic() + _READY_TIMEOUT_S
         while self._images.get_subscription_count() < subscribers or len(self._values) < len(
-            _STAGES
+            STAGES
         ):
             if time.monotonic() > end:
                 raise TimeoutError(f'the graph was not ready within {_READY_TIMEOUT_S:g} s')
@@ -114,8 +114,8 @@ class CameraDriver(Node):
     def values(self) -> dict[str, dict[str, float]]:
         """Return the diagnostic values of each stage, with all that it has done until now."""
         now_ns = self.get_clock().now().nanoseconds
-        self._wait_until(lambda: all(self._values[stage][0] > now_ns for stage in _STAGES))
-        return {stage: self._values[stage][1] for stage in _STAGES}
+        self._wait_until(lambda: all(self._values[stage][0] > now_ns for stage in STAGES))
+        return {stage: self._values[stage][1] for stage in STAGES}
 
     def run(self, count: int, in_flight: int) -> Timing:
         """Publish `count` frames, at most `in_flight` of them without poses, and time them.
@@ -282,7 +282,7 @@ def graph_under_test(
     """
     prepare_process()
     os.environ.setdefault('ROS_DOMAIN_ID', str(101 + os.getpid() % 100))
-    given = {node: (*parameters.get(node, ()), f'image_transport:={transport}') for node in _STAGES}
+    given = {node: (*parameters.get(node, ()), f'image_transport:={transport}') for node in STAGES}
     with processes(log_dir) as start:
         pids = _start(start, composed, given)
         # Ctrl-C is Python's: ROS's own handlers would outlast the graph
@@ -305,4 +305,4 @@ def _start(start: Starter, composed: str, parameters: dict[str, tuple[str, ...]]
         # in one process parameters are addressed by node
         given = (f'{node}:{p}' for node, values in parameters.items() for p in values)
         return {'pipeline': start(composed, *given).pid}
-    return {node: start(node, *parameters[node]).pid for node in _STAGES}
+    return {node: start(node, *parameters[node]).pid for node in STAGES}

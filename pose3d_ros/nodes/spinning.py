@@ -11,8 +11,10 @@ _JOIN_S = 10.0
 
 
 @contextmanager
-def spinning(node: Node) -> Iterator[None]:
+def spinning(node: Node) -> Iterator[SingleThreadedExecutor]:
     """Run a node's callbacks in a thread of their own while the context lasts.
+
+    Yields the executor, to which other nodes may be added.
 
     `Executor.shutdown` waits for nobody, and destroys what the thread may be waiting on: the thread
     leaves first. One that is left inside ROS would abort the process that ends around it.
@@ -29,7 +31,7 @@ def spinning(node: Node) -> Iterator[None]:
     thread = threading.Thread(target=work, name='spinning', daemon=True)
     thread.start()
     try:
-        yield
+        yield executor
     finally:
         executor.create_task(over.set)
         thread.join(_JOIN_S)

@@ -9,7 +9,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -171,9 +171,10 @@ class Stage(Node):
 
     def _is_stale(self, frame: Frame) -> bool:
         """Count and say that a frame is too old, now that work on it would begin."""
-        if value_of(self, 'max_age_ms') == 0:
+        bound_ms = value_of(self, 'max_age_ms')
+        if bound_ms == 0:
             return False
-        if reason := why_stale(self, frame.header):
+        if reason := why_stale(self, frame.header, bound_ms):
             self.accounting.count('stale')
             a = self.accounting
             self.get_logger().warning(
@@ -238,7 +239,11 @@ def _text(value: float) -> str:
     return str(value) if isinstance(value, int) else f'{value:.6g}'
 
 
-def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = None) -> None:
+def run(
+    make_stages: Callable[[], Sequence[Stage]],
+    args: list[str] | None = None,
+    make_executor: Callable[[], Executor] = SingleThreadedExecutor,
+) -> None:
     """Be a process of stages: start ROS, spin until told to stop, exit 1 when it cannot start."""
     prepare_process()
     interrupts = Interrupts()
@@ -248,7 +253,7 @@ def run(make_stages: Callable[[], Sequence[Stage]], args: list[str] | None = Non
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         with interrupts.raised():
             stages = make_stages()
-        executor = SingleThreadedExecutor()
+        executor = make_executor()
         for stage in stages:
             executor.add_node(stage)
         while not interrupts.came:
