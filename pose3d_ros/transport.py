@@ -20,7 +20,7 @@ PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES
 #: Any of them set: the user has chosen a transport, and that choice stands.
 CHOICE_VARIABLES = (*PROFILE_VARIABLES, 'FASTDDS_BUILTIN_TRANSPORTS')
 
-SHARED_MEMORY = Path('/dev/shm')
+SHARED_MEMORY = Path('/dev/shm')  # noqa: S108
 #: Every process takes a segment of 32 MiB with config/fastdds.xml. Where there is no room for
 #: four, as in a container with the usual 64 MB, config/fastdds_small.xml makes do with 8 MiB.
 ROOM_FOR_LARGE_SEGMENTS = 4 * 32 * 2**20

@@ -86,7 +86,8 @@ def test_one_version() -> None:
 def test_the_changelog_begins_with_this_version_or_what_is_to_come() -> None:
     """By REP-132, in which release tools read it."""
     text = (ROOT / 'CHANGELOG.rst').read_text()
-    headings = re.findall(r'^(Forthcoming|\d+\.\d+\.\d+ \(\d{4}-\d\d-\d\d\))\n-+$', text, re.M)
+    heading = r'^(Forthcoming|\d+\.\d+\.\d+ \(\d{4}-\d\d-\d\d\))\n-+$'
+    headings = re.findall(heading, text, re.MULTILINE)
     assert headings[0].split()[0] in ('Forthcoming', MANIFEST.findtext('version'))
     changelog = pytest.importorskip('catkin_pkg.changelog')
     assert changelog.get_changelog_from_path(str(ROOT / 'CHANGELOG.rst')) is not None

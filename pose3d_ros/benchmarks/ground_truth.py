@@ -36,6 +36,7 @@ _BONES = (
     ('right_hip', 'right_knee'), ('left_knee', 'left_ankle'), ('right_knee', 'right_ankle'),
 )  # fmt: skip
 
+_LOG = logging.getLogger(__name__)
 _PRECISION = RuntimeOptions(precision='f32')
 # Frames before and after over which the median is taken: at 60 Hz a twentieth of a second.
 _MEDIAN_REACH = 3
@@ -235,7 +236,7 @@ def cached_observations(clip: Clip) -> Observations:
             np.savez_compressed(part, xy=observations.xy, scores=observations.scores)
         Path(part.name).replace(file)
     except OSError as error:
-        logging.warning('the keypoints are not kept for the next run: %s', error)
+        _LOG.warning('the keypoints are not kept for the next run: %s', error)
     return observations
 
 

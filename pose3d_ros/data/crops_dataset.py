@@ -4,6 +4,7 @@ What a sample is depends on the seed, the epoch and the sample's place in it alo
 worker that makes it nor on what was made before: a training can go on in the middle of an epoch.
 """
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -317,7 +318,7 @@ class EpochBatches(Sampler[list[Key]]):
         return length + -length % self._processes
 
     def __len__(self) -> int:
-        return -(-self.people // (self._batch * self._processes))
+        return math.ceil(self.people / (self._batch * self._processes))
 
     def __iter__(self) -> Iterator[list[Key]]:
         order = epoch_order(*self._sides, self._seed, self.epoch)

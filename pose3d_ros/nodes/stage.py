@@ -126,7 +126,8 @@ class Stage(Node):
                     f'frame failed: {reason}', throttle_duration_sec=LOG_EVERY_S
                 )
                 self.accounting.count('failed')
-            except Exception:  # the node outlives any frame; what went wrong is said and counted
+            # the node outlives any frame; what went wrong is said and counted
+            except Exception:  # noqa: BLE001
                 if not rclpy.ok():
                     return
                 self.get_logger().error(

@@ -172,7 +172,8 @@ def _work(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-_studio: Studio | None = None
+# Of a worker process, by _start.
+_studio: Studio
 _started = 0.0
 
 
@@ -191,7 +192,6 @@ def _start(settings: Settings, device: str) -> None:
 
 def _run(out: Path, settings: Settings, job: _Job) -> tuple[float, int, int]:
     """Make one camera's pictures and what is known of them: the part comes last, and whole."""
-    assert _studio is not None
     rng = np.random.default_rng([settings.seed, job.subject, job.camera])
     reel = _studio.shoot(rng, settings.width, settings.height, job.pictures)
     part = _part(job, reel)
