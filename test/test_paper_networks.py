@@ -14,8 +14,8 @@ from torch import nn  # noqa: E402
 
 from pose3d_ros.models import heatmaps  # noqa: E402
 from pose3d_ros.models.crops3dmppe import MEAN, STD  # noqa: E402
-from pose3d_ros.models.heatmaps import expectation_3d, softmax_expectation_3d  # noqa: E402
-from pose3d_ros.models.posenet import PoseNet, posenet_loss  # noqa: E402
+from pose3d_ros.models.heatmaps import marginals_3d, softmax_expectation_3d  # noqa: E402
+from pose3d_ros.models.posenet import PoseNet, heatmap_loss, posenet_loss  # noqa: E402
 from pose3d_ros.models.resnet import ResNet  # noqa: E402
 from pose3d_ros.models.rootnet import RootNet, rootnet_loss  # noqa: E402
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
@@ -195,6 +195,10 @@ def test_the_mirror_swaps_all_eight_pairs_of_muco() -> None:
     assert found[0, 14].tolist() == [63 - 14, 14, 14]
 
 
+def expectation_3d(features: Any, layer: nn.Conv2d) -> Any:
+    return marginals_3d(features, layer).expectations()
+
+
 def marginals(features: Any, layer: nn.Conv2d) -> Any:
     """Return what the original's head computes, in the precision of its arguments.
 
@@ -280,6 +284,50 @@ def test_training_the_head_keeps_no_volume() -> None:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         expectation_3d(features.requires_grad_(True), layer)
     assert max(kept) == features.numel() < 5 * 64**3 * len(features)
+
+
+@pytest.mark.parametrize(('budget_mib', 'side'), [(1, 64), (64, 32)])
+def test_where_joints_may_be_can_be_learned(
+    budget_mib: int, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heatmaps' loss and its gradients are those of a volume that is kept."""
+    monkeypatch.setattr(heatmaps, '_CPU_BYTES', budget_mib << 20)
+    features, layer = head(3, side)
+    exact = copy.deepcopy(layer).double().requires_grad_(True)
+    layer.requires_grad_(True)
+    target = torch.rand(2, 3, 3, generator=torch.Generator().manual_seed(0)) * 63
+    visible = torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0, 1.0]).view(2, 3, 1)
+    have_depth = torch.tensor([[1.0], [0.0]])
+    found = heatmap_loss(marginals_3d(features, layer), target, visible, have_depth)
+    volume = exact(features.double()).view(2, 3, -1).log_softmax(2).view(2, 3, 64, side, side)
+    logs = volume.logsumexp((2, 3)), volume.logsumexp((2, 4)), volume.logsumexp((3, 4))
+    index = [torch.arange(log.shape[2]).double() * 64 / log.shape[2] for log in logs]
+    x, y, z = (
+        torch.exp(-((i - target[..., [axis]].double()) ** 2) / 8) for axis, i in enumerate(index)
+    )
+    plane = y[..., None] * x[..., None, :] / (x.sum(2) * y.sum(2))[..., None, None]
+    wanted = -(plane * volume.logsumexp(2)).sum((2, 3))
+    wanted = wanted - have_depth * (z / z.sum(2, keepdim=True) * logs[2]).sum(2)
+    wanted = wanted * visible[..., 0]
+    np.testing.assert_allclose(found.detach(), wanted.detach(), rtol=1e-4)
+    found.sum().backward()
+    wanted.sum().backward()
+    for mine, theirs in ((layer.weight, exact.weight), (layer.bias, exact.bias)):
+        scale = float(theirs.grad.abs().max())
+        np.testing.assert_allclose(mine.grad, theirs.grad, atol=1e-3 * scale)
+
+
+def test_a_share_of_nothing_is_no_infinite_loss() -> None:
+    """Logits 200 apart, whose exponential f32 does not hold."""
+    layer = nn.Conv2d(1, 64, 1)
+    nn.init.zeros_(layer.weight)
+    with torch.no_grad():
+        layer.bias.copy_(torch.linspace(0, 200 * 63, 64))
+    found = marginals_3d(torch.ones(1, 1, 32, 32), layer)
+    loss = heatmap_loss(found, torch.zeros(1, 1, 3), torch.ones(1, 1, 1), torch.ones(1, 1))
+    loss.sum().backward()
+    assert 10 < float(loss) < 200
+    assert all(torch.isfinite(p.grad).all() for p in layer.parameters())
 
 
 @pytest.mark.parametrize('name', ['NPU', 'cuda:99', 'GPU.99', 'GPU.x', ''])

@@ -65,6 +65,8 @@ def test_what_is_written_is_read(tmp_path: Path, network: str) -> None:
         ('epochs: 0', 'epochs: 0 is below 1'),
         ('learning_rate: fast', "learning_rate: 'fast' is no number"),
         ('learning_rate: -1', 'learning_rate and decay_factor have to be above 0'),
+        ('heatmap_weight: -0.1', r'heatmap_weight: -0\.1 is not 0 or more'),
+        ('heatmap_weight: .inf', 'heatmap_weight: inf is not 0 or more'),
         ('decay_epochs: 3', 'decay_epochs: 3 is no list of whole numbers'),
         ('decay_epochs: [a]', 'is no list of whole numbers'),
         ('backbone: 20', r'backbone: 20 is none of \(18'),

@@ -97,7 +97,7 @@ def main() -> int:
 
     datasets.DATASETS['made_up'] = add_made_up()
     if os.environ.get('TINY'):
-        train._task = lambda network, learned: tiny_root_task()  # type: ignore[assignment]
+        train._task = lambda network, learned, recipe: tiny_root_task()  # type: ignore[assignment]
     return pose3d(sys.argv[1:])
 
 

@@ -43,6 +43,7 @@ _FIELDS: dict[str, tuple[type, str]] = {
     'learning_rate': (float, 'of Adam, at first'),
     'batch': (int, 'people in a batch of one process'),
     'accumulate': (int, 'batches whose gradients make a step'),
+    'heatmap_weight': (float, "of the heatmaps' part of PoseNet's loss"),
     'seed': (int, 'of first weights, order and augmentation'),
 }
 
@@ -204,7 +205,7 @@ def _trainer(arguments: argparse.Namespace, recipe: Recipe) -> 'Trainer':
     folders = datasets.folders_from_yaml(arguments.datasets) if arguments.datasets else {}
     learned = [_load(_source(text, 'train'), folders, arguments) for text in arguments.data]
     held_out = [_load(_source(text, 'test'), folders, arguments) for text in arguments.validate]
-    task = _task(arguments.network, learned)
+    task = _task(arguments.network, learned, recipe)
     people = task.table(learned)
     validation = task.table(held_out) if held_out else None
     if validation is not None and not validation.have_depth.any():
@@ -234,7 +235,7 @@ def _first_weights(given: Path) -> Path:
     return given.expanduser()
 
 
-def _task(network: str, learned: Sequence[Annotations]) -> 'Task':
+def _task(network: str, learned: Sequence[Annotations], recipe: Recipe) -> 'Task':
     """Return what is trained; PoseNet's joints are those of the first data set with depth."""
     from pose3d_ros.training.tasks import PoseTask, RootTask
 
@@ -242,7 +243,11 @@ def _task(network: str, learned: Sequence[Annotations]) -> 'Task':
     if first is None:
         listed = ', '.join(people.name for people in learned)
         raise DataError(f'--data {listed}: nobody there has a depth to learn')
-    return RootTask() if network == 'rootnet' else PoseTask(first.skeleton)
+    if network == 'posenet':
+        return PoseTask(first.skeleton, recipe.heatmap_weight)
+    if recipe.heatmap_weight:
+        raise RecipeError("heatmap_weight is of PoseNet's loss: leave it out for rootnet")
+    return RootTask()
 
 
 def _source(text: str, split: str) -> Source:

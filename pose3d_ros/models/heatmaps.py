@@ -7,7 +7,7 @@ expectation of the cell's index under the softmax of the heatmap.
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -17,6 +17,9 @@ from torch.nn import functional
 SIZE = 64
 CHANNELS = 256
 _MIDDLE = (SIZE - 1) / 2
+# In 64ths: of a crop's side, as heatmaps have it that are learned (Newell et al., ECCV 2016, one
+# pixel of 64; Xiao et al., ECCV 2018, two), and of the 2 m of depth.
+_GAUSSIAN_STDDEV = 2.0
 
 # Logits held at once. On a CPU they should stay in the second level cache between the passes over
 # them; a GPU wants one large piece, and this is what bounds its memory.
@@ -68,68 +71,90 @@ def expectation_2d(logits: torch.Tensor) -> torch.Tensor:
     return moments[:, 1:] + _MIDDLE
 
 
-def expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
-    """Return the expected x, y, z (b, j, 3), 0..63, of volumes that a 1 x 1 convolution makes.
+class Marginals(NamedTuple):
+    """How the mass of volumes of probability is spread; each sums up to 1.
+
+    :param plane: (b, j, s * s) over the cells of the crop, row by row.
+    :param depth: (b, j, 64) over the steps of depth.
+    """
+
+    plane: torch.Tensor
+    depth: torch.Tensor
+
+    @property
+    def side(self) -> int:
+        """Return how many cells the crop's side has."""
+        return math.isqrt(self.plane.shape[2])
+
+    def expectations(self) -> torch.Tensor:
+        """Return the expected x, y, z (b, j, 3), 0..63."""
+        device = self.plane.device
+        with in_f32(device):
+            in_plane = self.plane @ _moment_vectors(self.side, device)[:, 1:]
+            in_depth = self.depth @ _places(SIZE, device)
+        return torch.cat([in_plane, in_depth[..., None]], dim=2) + _MIDDLE
+
+
+def marginals_3d(features: torch.Tensor, layer: nn.Conv2d) -> Marginals:
+    """Return how the softmax of the volumes is spread that a 1 x 1 convolution makes.
 
     The volumes, s * s * 64 numbers for each joint of each crop, are made, exponentiated and summed
-    in pieces: a product with the three columns 1, x, y gives each depth its mass and its share of x
-    and y, and from those come all three marginals' expectations, in one pass where the softmax and
-    its marginals take eight.
+    in pieces that fit the processor's cache.
 
     :param features: (b, 256, s, s).
     :param layer: its outputs are joint * 64 + depth.
     """
     rows = layer.weight.flatten(1)
     bias = torch.zeros_like(rows[:, 0]) if layer.bias is None else layer.bias
-    found: torch.Tensor = _Expectation3D.apply(features.flatten(2), rows, bias)
-    return found
+    plane, depth = _Marginals.apply(features.flatten(2), rows, bias)
+    return Marginals(plane, depth)
 
 
-class _Expectation3D(torch.autograd.Function):
-    """`expectation_3d` of cells (b, 256, s * s), rows (j * 64, 256) and bias (j * 64,).
+class _Marginals(torch.autograd.Function):
+    """`marginals_3d` of cells (b, 256, s * s), rows (j * 64, 256) and bias (j * 64,).
 
     What autograd would keep for the way back is every volume; here they are made a second time, a
     piece after the other, and each goes into the gradients at once. With p the softmax of the
-    logits v of a joint, the derivative of its expected x is p (x - expected x).
+    logits of a joint, and g the sum of the gradients of the two marginals at a cell, that of the
+    cell's logit is p (g - the expectation of g).
     """
 
     @staticmethod
     def forward(
         ctx: Any, cells: torch.Tensor, rows: torch.Tensor, bias: torch.Tensor
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         joints = len(rows) // SIZE
-        found = cells.new_empty(len(cells), joints, 3)
+        plane = cells.new_empty(len(cells), joints, cells.shape[2])
+        depth = cells.new_empty(len(cells), joints, SIZE)
         # the logarithm of each joint's sum of exponentials
         norms = cells.new_empty(len(cells), joints)
         for crops, some in _pieces(cells, joints):
             part = _rows_of(some)
-            masses, top = _masses(cells[crops], rows[part], bias[part])
-            found[crops, some], total = _expectations(masses)
+            volume, top = _exponentials(cells[crops], rows[part], bias[part])
+            of_depth = volume.sum(dim=3)
+            total = of_depth.sum(dim=2)
+            plane[crops, some] = volume.sum(dim=2) / total[..., None]
+            depth[crops, some] = of_depth / total[..., None]
             norms[crops, some] = top + total.log()
-        ctx.save_for_backward(cells, rows, bias, found, norms)
-        return found
+        ctx.save_for_backward(cells, rows, bias, plane, depth, norms)
+        return plane, depth
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        cells, rows, bias, found, norms = ctx.saved_tensors
-        (gradient,) = gradients
-        # from the middle, as the expectations in backward's differences are
-        _, x, y = _moment_vectors(_side(cells), cells.device).unbind(dim=1)
-        depth = _places(SIZE, cells.device)
-        found = found - _MIDDLE
+        cells, rows, bias, plane, depth, norms = ctx.saved_tensors
+        in_plane, in_depth = gradients
+        mean = (plane * in_plane).sum(dim=2) + (depth * in_depth).sum(dim=2)
+        in_depth = in_depth - mean[..., None]
         of_cells, of_rows = torch.zeros_like(cells), torch.zeros_like(rows)
         of_bias = torch.zeros_like(bias)
-        for crops, some in _pieces(cells, found.shape[1]):
+        for crops, some in _pieces(cells, plane.shape[1]):
             part = _rows_of(some)
             b, joints = len(cells[crops]), some.stop - some.start
             volume = _product(rows[part], cells[crops]).view(b, joints, SIZE, -1)
             shift = bias[part].view(joints, SIZE) - norms[crops, some, None]
             probability = volume.add_(shift[..., None]).exp_()
-            gx, gy, gz = gradient[crops, some, None].unbind(dim=3)
-            at_x, at_y, at_z = found[crops, some, None].unbind(dim=3)
-            in_plane = gx * (x - at_x) + gy * (y - at_y)
-            in_depth = gz * (depth - at_z)
-            logits = probability.mul_(in_plane[:, :, None] + in_depth[..., None]).flatten(1, 2)
+            at_cell = in_plane[crops, some, None] + in_depth[crops, some, :, None]
+            logits = probability.mul_(at_cell).flatten(1, 2)
             for crop, of_logits in zip(range(crops.start, crops.stop), logits, strict=True):
                 of_cells[crop].addmm_(rows[part].T, of_logits)
                 of_rows[part].addmm_(of_logits, cells[crop].T)
@@ -162,7 +187,7 @@ def _product(rows: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
 
 
 def softmax_expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
-    """Return what `expectation_3d` returns, in the operators that OpenVINO runs fastest.
+    """Return the expectations of `marginals_3d`, in the operators that OpenVINO runs fastest.
 
     It has a softmax that passes over a joint's volume once, and a product with three columns costs
     next to nothing, where sums over the axes cost as much again. Three joints at a time: fewer
@@ -183,13 +208,16 @@ def softmax_expectation_3d(features: torch.Tensor, layer: nn.Conv2d) -> torch.Te
         joints = volume.shape[1] // SIZE
         probability = volume.reshape(-1, joints, SIZE * side**2).softmax(dim=2)
         masses.append(probability.reshape(-1, joints, SIZE, side**2) @ moments)
-    return _expectations(torch.cat(masses, dim=1))[0]
+    mass = torch.cat(masses, dim=1)  # of each depth, and its shares of x and y
+    total, x, y = mass.sum(dim=2).unbind(dim=2)
+    z = mass[..., 0] @ _places(SIZE, mass.device)
+    return torch.stack([x, y, z], dim=2) / total[..., None] + _MIDDLE
 
 
-def _masses(
+def _exponentials(
     cells: torch.Tensor, rows: torch.Tensor, bias: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return each depth's mass and its shares of x and y (b, j, 64, 3), and the shift (b, j).
+    """Return the exponentials (b, j, 64, s * s) of logits, less the largest of each joint (b, j).
 
     :param cells: (b, 256, s * s) features.
     :param rows: (j * 64, 256) the joints' part of the convolution.
@@ -202,18 +230,13 @@ def _masses(
     largest = volume.amax(dim=2) + bias
     top = largest.view(b, joints, SIZE).amax(dim=2, keepdim=True)
     shift = (bias.view(joints, SIZE) - top).view(b, joints * SIZE, 1)
-    masses = volume.add_(shift).exp_() @ _moment_vectors(_side(cells), cells.device)
-    return masses.view(b, joints, SIZE, 3), top[..., 0]
+    return volume.add_(shift).exp_().view(b, joints, SIZE, -1), top[..., 0]
 
 
-def _expectations(mass: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the expected x, y, z (b, j, 3) for each depth's mass and its shares of x and y.
-
-    :param mass: (b, j, 64, 3), in any unit; its sum (b, j) is returned too.
-    """
-    total, x, y = mass.sum(dim=2).unbind(dim=2)
-    z = mass[..., 0] @ _places(SIZE, mass.device)
-    return torch.stack([x, y, z], dim=2) / total[..., None] + _MIDDLE, total
+def gaussian(place: torch.Tensor, cells: int) -> torch.Tensor:
+    """Return the shares (..., cells) of mass around places (...), 0..63, along an axis."""
+    distance = _places(cells, place.device) + _MIDDLE - place[..., None]
+    return (-0.5 * (distance / _GAUSSIAN_STDDEV) ** 2).softmax(dim=-1)
 
 
 def _moment_vectors(side: int, device: torch.device) -> torch.Tensor:
@@ -226,8 +249,3 @@ def _moment_vectors(side: int, device: torch.device) -> torch.Tensor:
 def _places(cells: int, device: torch.device) -> torch.Tensor:
     """Return where the cells of an axis are, from its middle, where sums round least."""
     return torch.arange(cells, device=device, dtype=torch.float32) * (SIZE / cells) - _MIDDLE
-
-
-def _side(cells: torch.Tensor) -> int:
-    """Return the side of the square that cells (b, 256, s * s) are of."""
-    return math.isqrt(cells.shape[2])

@@ -10,12 +10,17 @@ from torch import nn
 from pose3d_ros.models.heatmaps import (
     CHANNELS,
     SIZE,
+    Marginals,
     Upsampling,
-    expectation_3d,
+    gaussian,
     in_f32,
     initialise,
+    marginals_3d,
 )
 from pose3d_ros.models.resnet import CROP_PX, ResNet
+
+#: Of the mass, below which a cell counts as this: f32 ends where a logarithm would not be a number.
+_LEAST_SHARE = 1e-30
 
 
 class PoseHead(nn.Module):
@@ -31,12 +36,12 @@ class PoseHead(nn.Module):
         self.final_layer = nn.Conv2d(CHANNELS, joints * SIZE, 1)
         initialise(self)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return x, y, z (b, j, 3) in cells of the volume."""
+    def forward(self, features: torch.Tensor) -> Marginals:
+        """Return where each joint may be."""
         # the last layer stays in f32 where the others run in less
         upsampled = self.deconv_layers(features)
         with in_f32(features.device):
-            return expectation_3d(upsampled.float(), self.final_layer)
+            return marginals_3d(upsampled.float(), self.final_layer)
 
 
 class PoseNet(nn.Module):
@@ -53,12 +58,14 @@ class PoseNet(nn.Module):
         self.backbone = ResNet(depth, crop_px)
         self.head = PoseHead(joints, self.backbone.features)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, as_marginals: bool = False) -> torch.Tensor | Marginals:
         """Return the joints (b, j, 3): x, y, z in 64ths of the crop and of 2 m, 0..63.
 
         :param image: (b, 3, 256, 256) RGB, (value of 0..255 - mean) / std.
+        :param as_marginals: return where each may be, whose expectations they are.
         """
-        return self.head(self.backbone(image))
+        found: Marginals = self.head(self.backbone(image))
+        return found if as_marginals else found.expectations()
 
 
 def posenet_loss(
@@ -76,3 +83,23 @@ def posenet_loss(
     """
     error = (coord - target).abs() * visible
     return (error[..., 0] + error[..., 1] + error[..., 2] * have_depth) / 3
+
+
+def heatmap_loss(
+    found: Marginals, target: torch.Tensor, visible: torch.Tensor, have_depth: torch.Tensor
+) -> torch.Tensor:
+    """Return how far each joint's marginals (b, j) are from Gaussians around the truth, in nats.
+
+    The expectation is the same however the mass is spread around it, so that the published loss
+    leaves a network alone in finding out that a joint is in one place; it takes longer for that
+    (Nibali et al., "Numerical Coordinate Regression with Convolutional Neural Networks", arXiv
+    1801.07372, which compares such terms; "3D Human Pose Estimation with 2D Marginal Heatmaps",
+    WACV 2019). Cross-entropies, of which the smallest possible is not taken off. Arguments as
+    `posenet_loss` has them.
+    """
+    side = found.side
+    x, y, z = (gaussian(target[..., axis], cells) for axis, cells in enumerate((side, side, SIZE)))
+    in_plane = (y[..., :, None] * x[..., None, :]).flatten(2)
+    plane = -(in_plane * found.plane.clamp(min=_LEAST_SHARE).log()).sum(dim=2)
+    depth = -(z * found.depth.clamp(min=_LEAST_SHARE).log()).sum(dim=2)
+    return (plane + depth * have_depth) * visible[..., 0]

@@ -255,8 +255,7 @@ class Trainer:
         """
         with nullcontext() if is_last else self.accelerator.no_sync(self.network):
             images = input_images(batch['crop'], batch['colours'])
-            found = self.task.forward(self.network, images, batch)
-            loss = self.task.loss(found, batch)
+            loss = self.task.loss(self.network, images, batch)
             self.accelerator.backward(loss / accumulated)
         return loss.detach()
 

@@ -1,5 +1,6 @@
 """How a network is trained, in numbers: the published recipes, the course project's, your own."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ class Recipe:
     :param accumulate: batches whose gradients are summed up before a step.
     :param backbone: depth of the ResNet.
     :param crop_px: of CROPS_PX.
+    :param heatmap_weight: of the part of PoseNet's loss that wants each joint's mass in one place;
+        0 = the loss as published.
     :param precision: of PRECISIONS, of backbone and upsampling.
     :param augmentation: how crops are changed.
     :param seed: of first weights, order and changes.
@@ -48,6 +51,7 @@ class Recipe:
     accumulate: int = 1
     backbone: int = 50
     crop_px: int = 256
+    heatmap_weight: float = 0.0
     precision: str = 'f32'
     seed: int = 0
 
@@ -57,6 +61,8 @@ class Recipe:
             raise RecipeError(f'{wrong[0]} is below 1')
         if not (self.learning_rate > 0 and self.decay_factor > 0):
             raise RecipeError('learning_rate and decay_factor have to be above 0')
+        if not 0 <= self.heatmap_weight < math.inf:
+            raise RecipeError(f'heatmap_weight: {self.heatmap_weight} is not 0 or more')
         amounts = {n: getattr(self.augmentation, n) for n in ('scale', 'colour', 'occlusion')}
         if wrong := [f'{n}: {v}' for n, v in amounts.items() if not 0 <= v < 1]:
             raise RecipeError(f'augmentation: {wrong[0]} is not at least 0 and below 1')

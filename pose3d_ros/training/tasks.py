@@ -12,8 +12,9 @@ from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.data.crops_dataset import PeopleTable, joint_table, root_table
 from pose3d_ros.evaluation import mpjpe, root_errors
 from pose3d_ros.models import crops3dmppe
+from pose3d_ros.models.heatmaps import Marginals
 from pose3d_ros.models.imagenet import load_backbone
-from pose3d_ros.models.posenet import PoseNet, posenet_loss
+from pose3d_ros.models.posenet import PoseNet, heatmap_loss, posenet_loss
 from pose3d_ros.models.rootnet import RootNet, rootnet_loss
 from pose3d_ros.models.snapshots import (
     SnapshotError,
@@ -46,7 +47,7 @@ class Task(Protocol):
     def forward(self, network: nn.Module, images: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return what the network finds (b, p, 3): x, y in cells, and depth."""
 
-    def loss(self, found: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def loss(self, network: nn.Module, images: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the loss of a batch, one number."""
 
     def errors_mm(self, table: PeopleTable, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -72,10 +73,11 @@ class RootTask:
         """Return x, y and depth in millimetres (b, 1, 3)."""
         return network(images, batch['k_mm'])[:, None]
 
-    def loss(self, found: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def loss(self, network: nn.Module, images: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the published loss."""
+        found = self.forward(network, images, batch)[:, 0]
         target, visible = batch['target'][:, 0], batch['visible'][:, 0]
-        return rootnet_loss(found[:, 0], target, visible, batch['have_depth']).mean()
+        return rootnet_loss(found, target, visible, batch['have_depth']).mean()
 
     def errors_mm(self, table: PeopleTable, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
         """Return the distances between roots, whose mean is MRPE."""
@@ -87,18 +89,20 @@ class PoseTask:
     """PoseNet: the joints around the pelvis.
 
     :param skeleton: the joint set that is learned.
+    :param heatmap_weight: of the heatmaps' part of the loss; 0 = the loss as published.
     :raises DataError: no network of 3DMPPE has it: a snapshot could not be read.
     """
 
     name = 'posenet'
     metric = 'MPJPE'
 
-    def __init__(self, skeleton: Skeleton) -> None:
+    def __init__(self, skeleton: Skeleton, heatmap_weight: float = 0.0) -> None:
         if JOINT_SETS.get(len(skeleton)) != skeleton:
             known = ', '.join(s.name for s in JOINT_SETS.values())
             raise DataError(f'joint set {skeleton.name} cannot be learned; the known are {known}')
         self.skeleton = skeleton
         self.edges = skeleton.edges
+        self.heatmap_weight = heatmap_weight
 
     def table(self, sets: Sequence[Annotations]) -> PeopleTable:
         """Return people with the joints of the joint set."""
@@ -112,10 +116,14 @@ class PoseTask:
         """Return x, y and depth in cells (b, j, 3)."""
         return network(images)
 
-    def loss(self, found: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Return the published loss."""
-        target, visible = batch['target'], batch['visible']
-        return posenet_loss(found, target, visible, batch['have_depth']).mean()
+    def loss(self, network: nn.Module, images: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the published loss, and what the heatmaps add."""
+        found: Marginals = network(images, as_marginals=True)
+        truth = batch['target'], batch['visible'], batch['have_depth']
+        loss = posenet_loss(found.expectations(), *truth).mean()
+        if not self.heatmap_weight:
+            return loss
+        return loss + self.heatmap_weight * heatmap_loss(found, *truth).mean()
 
     def errors_mm(self, table: PeopleTable, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
         """Return MPJPE of each person, roots given; of the joints that all of them have."""
