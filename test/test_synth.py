@@ -149,6 +149,8 @@ def test_a_complete_set_is_left_alone(out: Path, capsys: pytest.CaptureFixture[s
         (['--images', '0', '--test-images', '0'], 'none to make'),
         (['--images', '-1'], '--images -1'),
         (['--processes', '0'], '--processes'),
+        (['--facing-deg', '181'], '--facing-deg 181'),
+        (['--facing-deg', 'nan'], '--facing-deg nan'),
         (['--backdrops', '/nonexistent'], 'no such folder'),
     ],
 )

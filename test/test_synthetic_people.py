@@ -278,6 +278,23 @@ def test_random_cameras_keep_their_promises() -> None:
     assert 1.3 < min(depths) < 3 and 15 < max(depths) <= 40
 
 
+@pytest.mark.parametrize('facing_deg', [0.0, 40.0, 180.0])
+def test_people_look_at_the_camera_as_far_as_asked(facing_deg: float) -> None:
+    """The left hip is to the right in the image of whoever looks into the camera."""
+    rng, camera = np.random.default_rng(5), view()
+    places = np.stack([np.linspace(-2, 2, 60), rng.uniform(-1, 4, 60), np.zeros(60)], axis=1)
+    one = bodies(*STRAIGHT)
+    many = Bodies(*(np.repeat(array, 60, axis=0) for array in vars(one).values()))
+    turns = scenes.random_turns(rng, places, camera, np.radians(facing_deg))
+    crowd = scenes.gather(rng, many, places, turns, camera, seated=False)
+    left, right = HUMAN36M_17.indices('L_Hip', 'R_Hip')
+    across = camera.optical(crowd.joints_m[:, left]) - camera.optical(crowd.joints_m[:, right])
+    rays = camera.optical(places)[:, [0, 2]]
+    turned = np.degrees(np.arctan2(across[:, 2], across[:, 0]) + np.arctan2(rays[:, 0], rays[:, 1]))
+    turned = np.abs((turned + 180) % 360 - 180)
+    assert 0.8 * facing_deg <= turned.max() <= facing_deg + 3
+
+
 def test_actions_have_the_numbers_of_human36m() -> None:
     numbers = {name: number for name, (number, _) in motions.ACTIONS.items()}
     assert numbers == {

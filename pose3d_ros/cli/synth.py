@@ -31,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '(default: %(default)s)')  # fmt: skip
     add('--size', default='512x512', metavar='WIDTHxHEIGHT', help='of the images, pixels '
         '(default: %(default)s)')  # fmt: skip
+    add('--facing-deg', type=float, default=180.0, metavar='DEG', help='the most that people are '
+        'turned away from the camera (default: 180, any way)')  # fmt: skip
     add('--backdrops', type=Path, metavar='DIR', help='pictures to put behind the people of half '
         'of the cameras (default: ground, houses and sky)')  # fmt: skip
     add('--processes', type=int, default=os.cpu_count() or 1, metavar='N', help='at work at once, '
@@ -59,10 +61,7 @@ def _run(arguments: argparse.Namespace) -> int:
     test = arguments.test_images
     if test is None:
         test = arguments.images // 10
-    if arguments.images < 0 or test < 0 or not arguments.images + test:
-        raise DataError(f'--images {arguments.images} --test-images {test}: there is none to make')
-    if arguments.processes < 1 or arguments.seed < 0:
-        raise DataError('--processes has to be 1 or more, --seed 0 or more')
+    _check_numbers(arguments, test)
     backdrops = _pictures(arguments.backdrops) if arguments.backdrops else ()
     need_extra('pose3d synth', 'anny', 'warp', extra='synth')
     import warp
@@ -75,7 +74,9 @@ def _run(arguments: argparse.Namespace) -> int:
     for name in MOTION_CLIPS:
         motions.clip_path(name)
     body_file()  # once, not by each process
-    settings = production.Settings(arguments.images, test, arguments.seed, width, height, backdrops)
+    settings = production.Settings(
+        arguments.images, test, arguments.seed, width, height, arguments.facing_deg, backdrops
+    )
     made = production.make(arguments.out, settings, arguments.processes, arguments.device)
     if not made.images:
         print(f'{arguments.out}: complete already')
@@ -87,6 +88,15 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     _draw(arguments.out, 'train' if arguments.images else 'test')
     return 0
+
+
+def _check_numbers(arguments: argparse.Namespace, test: int) -> None:
+    if arguments.images < 0 or test < 0 or not arguments.images + test:
+        raise DataError(f'--images {arguments.images} --test-images {test}: there is none to make')
+    if arguments.processes < 1 or arguments.seed < 0:
+        raise DataError('--processes has to be 1 or more, --seed 0 or more')
+    if not 0 <= arguments.facing_deg <= 180:
+        raise DataError(f'--facing-deg {arguments.facing_deg:g} is not within 0 to 180')
 
 
 def _draw(out: Path, split: str) -> None:

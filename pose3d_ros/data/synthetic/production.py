@@ -31,7 +31,7 @@ from pose3d_ros.data.annotations import DataError
 from pose3d_ros.data.synthetic.motions import ACTIONS
 from pose3d_ros.data.synthetic.studio import Reel, Shot, Studio
 
-FORMAT = 1  # to be raised when the same settings give other pictures or annotations
+FORMAT = 2  # to be raised when the same settings give other pictures or annotations
 SUBJECTS = {'train': 1, 'test': 2}
 PICTURES_PER_CAMERA = 8
 _JPEG_QUALITY = (70, 96)
@@ -47,6 +47,7 @@ class Settings:
 
     :param train: number of images to train on.
     :param test: number of images to test on.
+    :param facing_deg: the most that people are turned away from the camera; 180 = any way.
     :param backdrops: files of the user's pictures to put behind people.
     """
 
@@ -55,6 +56,7 @@ class Settings:
     seed: int = 0
     width: int = 512
     height: int = 512
+    facing_deg: float = 180.0
     backdrops: tuple[str, ...] = ()
 
 
@@ -185,7 +187,8 @@ def _start(settings: Settings, device: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it finishes its camera; the parent says stop
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    _studio = Studio(tuple(Path(path) for path in settings.backdrops), device)
+    backdrops = tuple(Path(path) for path in settings.backdrops)
+    _studio = Studio(backdrops, settings.facing_deg, device)
     _studio.shoot(np.random.default_rng(0), 64, 64, 1)  # loads the kernels
     _started = time.monotonic()
 

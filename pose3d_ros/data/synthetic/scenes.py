@@ -163,19 +163,38 @@ def random_places(rng: np.random.Generator, setting: Setting, n: int) -> np.ndar
     return np.array(places).reshape(-1, 3)
 
 
+def random_turns(
+    rng: np.random.Generator, places: np.ndarray, view: View, most: float
+) -> np.ndarray:
+    """Return the headings (n,) of people at places (n, 3), radians.
+
+    :param most: that somebody is turned away from the camera; pi = any way.
+    """
+    towards = view.place_m - places
+    # with heading 0 a body looks along -y
+    to_camera = np.arctan2(towards[:, 0], -towards[:, 1])
+    return np.asarray(to_camera + rng.uniform(-most, most, len(places)))
+
+
 def gather(
-    rng: np.random.Generator, bodies: Bodies, places: np.ndarray, view: View, seated: bool
+    rng: np.random.Generator,
+    bodies: Bodies,
+    places: np.ndarray,
+    turns: np.ndarray,
+    view: View,
+    seated: bool,
 ) -> Crowd:
-    """Return people turned at random at their places, with what they sit on or stand behind."""
-    turns = np.zeros((len(places), 3))
-    turns[:, 2] = rng.uniform(-np.pi, np.pi, len(places))
-    rotations = rotations_of(turns).transpose(0, 2, 1).astype(np.float32)
+    """Return people at their places, with what they sit on or stand behind.
+
+    :param turns: (n,) their headings, about z, radians.
+    """
+    rotations = rotations_of(turns[:, None] * _UP).transpose(0, 2, 1).astype(np.float32)
     vertices = bodies.vertices @ rotations + places[:, None].astype(np.float32)
     joints = bodies.joints @ rotations + places[:, None].astype(np.float32)
     boxes = []
     for person, place in enumerate(places):
         if seated:
-            boxes.append(_seat(rng, vertices[person], joints[person], turns[person, 2]))
+            boxes.append(_seat(rng, vertices[person], joints[person], float(turns[person])))
         elif rng.random() < _BARRIER_SHARE:
             barrier = _barrier(rng, place, view)
             if all(barrier.distance_m(other) > _HALF_WIDTH_M for other in places):

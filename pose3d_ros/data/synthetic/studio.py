@@ -52,15 +52,19 @@ class Studio:
     """What every reel needs, loaded once for each process.
 
     :param backdrops: pictures to put behind people; none = only ground, houses and sky.
+    :param facing_deg: the most that people are turned away from the camera.
     :raises WeightsError: motion clips have not been fetched.
     :raises OSError: the body model cannot be written.
     """
 
-    def __init__(self, backdrops: tuple[Path, ...] = (), device: str = 'cpu') -> None:
+    def __init__(
+        self, backdrops: tuple[Path, ...] = (), facing_deg: float = 180.0, device: str = 'cpu'
+    ) -> None:
         self._model = BodyModel()
         self._renderer = Renderer(self._model, device)
         self._repertoire = motions.Repertoire()
         self._backdrops = backdrops
+        self._most_turned = np.radians(facing_deg)
 
     def shoot(self, rng: np.random.Generator, width: int, height: int, pictures: int) -> Reel:
         """Return the reel of a random camera; the same numbers give the same reel.
@@ -104,7 +108,8 @@ class Studio:
         """Return a picture in which somebody can be seen, if there is a way."""
         outfits, setting = dress(bodies.years, rng), stage.setting
         for _ in range(_TRIES):
-            crowd = scenes.gather(rng, bodies, places, setting.view, action == 'Sitting')
+            turns = scenes.random_turns(rng, places, setting.view, self._most_turned)
+            crowd = scenes.gather(rng, bodies, places, turns, setting.view, action == 'Sitting')
             light = scenes.random_light(rng)
             picture = self._renderer.render(rng, stage, crowd, outfits, light)
             shot = annotate(setting.view, crowd.joints_m, picture)
