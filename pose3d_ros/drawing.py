@@ -103,24 +103,26 @@ def draw_overlay(
     its standard deviation where that is known (not the depth z, which is less to the sides).
 
     :param image: (h, w, 3) uint8 BGR.
-    :param persons: the people of `poses`, in the same order; or people without poses, where
-        `poses` has none. Their boxes are drawn.
+    :param poses: those seen first, then those who coast, who are drawn faint.
+    :param persons: those seen, in that order; or people without poses. Their boxes are drawn.
     :raises ValueError: persons and poses are not of the same people.
     """
     picture = image.copy()
+    seen = len(poses.seen)
     if persons is not None:
-        if len(poses) not in (0, len(persons)):
-            raise ValueError(f'{len(persons)} persons, but {len(poses)} poses')
+        if seen not in (0, len(persons)):
+            raise ValueError(f'{len(persons)} persons, but {seen} poses')
         _draw_boxes(picture, persons)
     pixels = visible_pixels(camera, poses.joints)
     # the nearest last: they hide the others
     for i in np.argsort(-np.nan_to_num(poses.roots[:, 2])):
         colour = _bgr(person_colour(poses.ids[i], int(i)))
         _draw_skeleton(picture, poses, pixels[i], poses.joint_scores[i], colour)
-    if len(poses):
-        tops = pixels if persons is None else persons.boxes[:, None, :2]
-        _draw_labels(picture, poses.ids, poses.roots, poses.root_depth_stddev_m, tops)
-    elif persons is not None:
+    tops = pixels.copy()
+    if persons is not None and seen:
+        tops[:seen] = persons.boxes[:, None, :2]
+    _draw_labels(picture, poses.ids, poses.roots, poses.root_depth_stddev_m, tops)
+    if persons is not None and not seen:
         roots, stddev_m = persons.roots, persons.root_depth_stddev_m
         _draw_labels(picture, persons.ids, roots, stddev_m, persons.boxes[:, None, :2])
     return picture

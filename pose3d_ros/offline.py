@@ -24,10 +24,12 @@ from pose3d_ros.results import FrameResult, ResultsError
 from pose3d_ros.skeletons import Skeleton
 from pose3d_ros.stages import Detector, PoseNet, RootNet
 from pose3d_ros.tracking import Tracker, TrackerOptions
+from pose3d_ros.tracking3d import MotionOptions, Tracker3D
 from pose3d_ros.video import Frame, Source, VideoWriter, prefetched
 
 _PATH_S = 2.0  # how much of each person's path the scene shows
 _JPEG_QUALITY = 95
+_MOTION = MotionOptions(coast_s=0.0)  # who is not in a frame has no box, and no place in its line
 _NAMED_UNREADABLE = 10  # more are only counted on the screen
 # Pictures that may wait to be drawn; a frame of full HD is 6 MB.
 _MAX_WAITING = 4
@@ -105,14 +107,23 @@ class Stages:
         }
 
     def find(
-        self, image: np.ndarray, camera: Camera, tracker: Tracker, time_s: float
+        self, image: np.ndarray, camera: Camera, trackers: 'Trackers', time_s: float
     ) -> tuple[Persons, Poses]:
         """Return the people of an image, with ids, and their poses."""
-        # the tracker gets what the file will hold, so that it can be fed again from the file
+        # the trackers get what the file will hold, so that they can be fed again from the file
         persons = results.as_written(self.detector(image, self.options))
-        persons = tracker.update(persons, time_s)
+        persons = trackers.boxes.update(persons, time_s)
         persons = self.rootnet(image, persons, camera, self.body)
-        return persons, self.posenet(image, persons, camera)
+        poses = results.poses_as_written(self.posenet(image, persons, camera))
+        return persons, trackers.space.update(poses, time_s, camera.focal_px, _MOTION)
+
+
+@dataclass(frozen=True)
+class Trackers:
+    """Who is who, by boxes, and how they move, in space."""
+
+    boxes: Tracker
+    space: Tracker3D
 
 
 def analyse(job: Job, stages: Callable[[], Stages], interrupted: threading.Event) -> Summary:
@@ -143,7 +154,7 @@ def analyse(job: Job, stages: Callable[[], Stages], interrupted: threading.Event
             result = known.result(frame)
             if result is None:
                 time_s = round(frame.time_s, 6)  # as the file will have it
-                found = stages().find(frame.image, job.camera, known.tracker, time_s)
+                found = stages().find(frame.image, job.camera, known.trackers, time_s)
                 result = FrameResult(frame.index, time_s, *found)
                 lines.write(result.to_json() + '\n')
                 lines.flush()
@@ -157,10 +168,11 @@ def analyse(job: Job, stages: Callable[[], Stages], interrupted: threading.Event
 
 
 class _Known:
-    """The results of earlier runs, frame by frame, and the tracker as they left it."""
+    """The results of earlier runs, frame by frame, and the trackers as they left them."""
 
     def __init__(self, path: Path, job: Job) -> None:
-        self.tracker = Tracker(job.tracker_options)
+        self.trackers = Trackers(Tracker(job.tracker_options), Tracker3D(job.skeleton))
+        self._focal_px = job.camera.focal_px
         self._path = path
         self._results = results.read_results(path, job.skeleton) if path.exists() else iter(())
 
@@ -169,7 +181,8 @@ class _Known:
         result = next(self._results, None)
         if result is None:
             return None
-        persons = self.tracker.update(result.persons, result.time_s)
+        persons = self.trackers.boxes.update(result.persons, result.time_s)
+        self.trackers.space.update(result.poses, result.time_s, self._focal_px, _MOTION)
         if result.index != frame.index or persons.ids != result.persons.ids:
             raise ResultsError(
                 f'{self._path} holds frame {result.index} where {frame.name} comes next, or other '

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 
 import numpy as np
 
@@ -158,6 +159,80 @@ class Persons:
         return cls(np.zeros((0, 4)), np.zeros(0))
 
 
+class TrackState(IntEnum):
+    """What is known of a person's id; the numbers are those of Pose3D.msg."""
+
+    UNTRACKED = 0
+    NEW = 1
+    CONFIRMED = 2
+    COASTING = 3
+
+
+# Of a chi-square distribution with three degrees of freedom, 95 of 100 lie below.
+_STANDS_OUT = 7.81
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """What is known of n people over time, beside what one image shows.
+
+    :param states: (n,) of TrackState.
+    :param ages_frames: (n,) images in which the id was seen so far; 0 = untracked.
+    :param motions: (n, 6) x y z of the pelvis and its velocity, as filtered; metres, m/s, optical
+        frame, relative to the camera; NaN = unknown.
+    :param covariances: (n, 6, 6) of motions; m and s; NaN = unknown.
+    """
+
+    states: np.ndarray
+    ages_frames: np.ndarray
+    motions: np.ndarray
+    covariances: np.ndarray
+
+    def __post_init__(self) -> None:
+        motions = _floats(self.motions, -1, 6)
+        n = len(motions)
+        object.__setattr__(self, 'motions', motions)
+        object.__setattr__(self, 'covariances', _floats(self.covariances, n, 6, 6))
+        object.__setattr__(self, 'states', _floats(self.states, n).astype(np.uint8))
+        object.__setattr__(self, 'ages_frames', _floats(self.ages_frames, n).astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.motions)
+
+    def __getitem__(self, rows: np.ndarray | Sequence[int] | slice) -> 'Tracks':
+        return Tracks(*(array[rows] for array in vars(self).values()))
+
+    def __add__(self, other: 'Tracks') -> 'Tracks':
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Tracks(*(np.concatenate(pair) for pair in pairs))
+
+    @property
+    def has_velocity(self) -> np.ndarray:
+        """Return (n,) bool: whose motion is known."""
+        return np.isfinite(self.motions).all(axis=1)
+
+    @property
+    def moving(self) -> np.ndarray:
+        """Return (n,) bool: whose velocity stands out of its uncertainty."""
+        known = self.has_velocity
+        velocities = np.where(known[:, None], self.motions[:, 3:], 0.0)
+        spread = np.where(known[:, None, None], self.covariances[:, 3:, 3:], np.eye(3))
+        solved = np.linalg.solve(spread, velocities[..., None])[..., 0]
+        return np.asarray((velocities * solved).sum(axis=1) > _STANDS_OUT)
+
+    def rescaled(self, focal_ratio: float) -> 'Tracks':
+        """Return the same tracks, found with a guessed focal length, for another: ratio * it."""
+        scale = np.array([1.0, 1.0, focal_ratio] * 2)
+        covariances = self.covariances * scale[:, None] * scale
+        return replace(self, motions=self.motions * scale, covariances=covariances)
+
+    @classmethod
+    def untracked(cls, n: int) -> 'Tracks':
+        """Return n people of whom nothing is known."""
+        nothing, unknown = np.zeros(n), np.nan
+        return cls(nothing, nothing, np.full((n, 6), unknown), np.full((n, 6, 6), unknown))
+
+
 @dataclass(frozen=True)
 class Poses:
     """The absolute 3D poses of the n people of one image.
@@ -169,6 +244,8 @@ class Poses:
     :param root_depth_stddev_m: (n,) standard deviation of roots[:, 2], metres; 0 = unknown.
     :param scores: (n,) certainty that this is a person, 0..1.
     :param ids: n strings, '' = not tracked.
+    :param tracks: of the same n people; who is COASTING there is not in the image. By default
+        everybody is untracked.
     """
 
     skeleton: Skeleton
@@ -178,6 +255,7 @@ class Poses:
     root_depth_stddev_m: np.ndarray
     scores: np.ndarray
     ids: tuple[str, ...]
+    tracks: Tracks = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         j = len(self.skeleton)
@@ -189,8 +267,10 @@ class Poses:
         object.__setattr__(self, 'root_depth_stddev_m', _floats(self.root_depth_stddev_m, n))
         object.__setattr__(self, 'scores', _floats(self.scores, n))
         object.__setattr__(self, 'ids', tuple(self.ids))
-        if len(self.ids) != n:
-            raise ValueError(f'{n} poses, but {len(self.ids)} ids')
+        tracks = Tracks.untracked(n) if self.tracks is None else self.tracks
+        object.__setattr__(self, 'tracks', tracks)
+        if len(self.ids) != n or len(tracks) != n:
+            raise ValueError(f'{n} poses, but {len(self.ids)} ids and {len(tracks)} tracks')
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -206,7 +286,32 @@ class Poses:
             self.root_depth_stddev_m[indices],
             self.scores[indices],
             tuple(self.ids[i] for i in indices),
+            self.tracks[indices],
         )
+
+    def __add__(self, other: 'Poses') -> 'Poses':
+        """Return these people and then those of `other`, who have the same skeleton."""
+        stddev_m = np.concatenate([self.root_depth_stddev_m, other.root_depth_stddev_m])
+        return Poses(
+            self.skeleton,
+            np.concatenate([self.joints, other.joints]),
+            np.concatenate([self.joint_scores, other.joint_scores]),
+            np.concatenate([self.roots, other.roots]),
+            stddev_m,
+            np.concatenate([self.scores, other.scores]),
+            self.ids + other.ids,
+            self.tracks + other.tracks,
+        )
+
+    @property
+    def coasting(self) -> np.ndarray:
+        """Return (n,) bool: who is not in the image, but is expected where he is drawn."""
+        return np.asarray(self.tracks.states == TrackState.COASTING)
+
+    @property
+    def seen(self) -> 'Poses':
+        """Return those who are in the image."""
+        return self[~self.coasting]
 
     @property
     def has_joints(self) -> np.ndarray:
@@ -223,6 +328,7 @@ class Poses:
             joints=rescaled_joints(self.joints, self.roots, focal_ratio),
             roots=rescaled_roots(self.roots, focal_ratio),
             root_depth_stddev_m=self.root_depth_stddev_m * focal_ratio,
+            tracks=self.tracks.rescaled(focal_ratio),
         )
 
     @classmethod

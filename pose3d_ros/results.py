@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pose3d_ros.camera import Camera
-from pose3d_ros.people import Keypoints, Persons, Poses
+from pose3d_ros.people import Keypoints, Persons, Poses, Tracks, TrackState
 from pose3d_ros.skeletons import SKELETONS, Skeleton
 
 RUN_FILE = 'run.json'
@@ -21,6 +21,7 @@ FRAMES_FOLDER = 'frames'
 
 # What is kept: a tenth of a millimetre, a hundredth of a pixel, a ten thousandth of certainty.
 _METRES_DIGITS, _PIXEL_DIGITS, _SCORE_DIGITS = 4, 2, 4
+_COVARIANCE_DIGITS = 8  # the squares of tenths of a millimetre
 
 
 class ResultsError(ValueError):
@@ -58,6 +59,7 @@ class FrameResult:
             'root_depth_stddev_m': _rounded(poses.root_depth_stddev_m[i], _METRES_DIGITS),
             'joints': _rounded(poses.joints[i], _METRES_DIGITS),
             'joint_scores': _rounded(poses.joint_scores[i], _SCORE_DIGITS),
+            'track': _track(poses.tracks, i),
         }
         if keypoints is not None:
             person['keypoints'] = {
@@ -85,7 +87,8 @@ class FrameResult:
         keypoints = _keypoints(people)
         persons = Persons(column('box', 4), column('score'), ids, roots, stddev_m, keypoints)
         joints, scores = column('joints', len(skeleton), 3), column('joint_scores', len(skeleton))
-        poses = Poses(skeleton, joints, scores, roots, stddev_m, persons.scores, ids)
+        tracks = _tracks(people)
+        poses = Poses(skeleton, joints, scores, roots, stddev_m, persons.scores, ids, tracks)
         return cls(int(data['index']), float(data['time_s']), persons, poses)
 
 
@@ -100,6 +103,34 @@ def _keypoints(people: list[dict[str, Any]]) -> Keypoints | None:
     return Keypoints(skeleton, xy, np.array([one['scores'] for one in seen], dtype=np.float64))
 
 
+def _track(tracks: Tracks, i: int) -> dict[str, Any] | None:
+    """Return what is known of the i-th person over time; None where he is untracked."""
+    state = TrackState(tracks.states[i])
+    if state == TrackState.UNTRACKED:
+        return None
+    known = tracks.has_velocity[i]
+    return {
+        'state': state.name.lower(),
+        'age_frames': int(tracks.ages_frames[i]),
+        'root': _rounded(tracks.motions[i, :3], _METRES_DIGITS) if known else None,
+        'velocity': _rounded(tracks.motions[i, 3:], _METRES_DIGITS) if known else None,
+        'covariance': _rounded(tracks.covariances[i], _COVARIANCE_DIGITS) if known else None,
+    }
+
+
+def _tracks(people: list[dict[str, Any]]) -> Tracks:
+    """Return what a line says of its people over time."""
+    tracks = Tracks.untracked(len(people))
+    for i, track in enumerate(person['track'] for person in people):
+        if track is not None:
+            tracks.states[i] = TrackState[track['state'].upper()]
+            tracks.ages_frames[i] = track['age_frames']
+            if track['velocity'] is not None:
+                tracks.motions[i] = track['root'] + track['velocity']
+                tracks.covariances[i] = track['covariance']
+    return tracks
+
+
 def as_written(persons: Persons) -> Persons:
     """Return detected people with the numbers that the file will hold.
 
@@ -107,6 +138,15 @@ def as_written(persons: Persons) -> Persons:
     """
     return Persons(
         persons.boxes.round(_PIXEL_DIGITS), persons.scores.round(_SCORE_DIGITS), persons.ids
+    )
+
+
+def poses_as_written(poses: Poses) -> Poses:
+    """Return poses with roots as the file will hold them, for the tracker in space."""
+    return replace(
+        poses,
+        roots=poses.roots.round(_METRES_DIGITS),
+        root_depth_stddev_m=poses.root_depth_stddev_m.round(_METRES_DIGITS),
     )
 
 

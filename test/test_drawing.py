@@ -19,7 +19,7 @@ from pose3d_ros.drawing import (
     visible_pixels,
 )
 from pose3d_ros.levelling import levelling
-from pose3d_ros.people import Persons, Poses
+from pose3d_ros.people import Persons, Poses, Tracks, TrackState
 from pose3d_ros.skeletons import BLAZEPOSE, SKELETONS
 
 CAMERA = Camera.from_field_of_view(1280, 720, 70)
@@ -151,6 +151,23 @@ def test_persons_and_poses_of_others_are_refused() -> None:
     persons = Persons(np.zeros((2, 4)), np.zeros(2))
     with pytest.raises(ValueError, match='2 persons, but 1 poses'):
         draw_overlay(GREY, CAMERA, standing((0, 0, 3)), persons)
+
+
+def test_who_coasts_is_faint_has_no_box_and_is_named_over_the_head() -> None:
+    seen, hidden = standing((-0.8, 0, 4), ids=('1',)), standing((0.8, 0, 4), ids=('2',))
+    state = replace(Tracks.untracked(1), states=np.array([TrackState.COASTING]))
+    coasting = replace(hidden, joint_scores=0 * hidden.joint_scores, tracks=state)
+    persons = Persons(np.array([[380.0, 200, 150, 400]]), np.ones(1), ('1',))
+    picture = draw_overlay(GREY, CAMERA, seen + coasting, persons)
+    alone = draw_overlay(GREY, CAMERA, seen, persons)
+    left, right = (slice(None), slice(0, 640)), (slice(None), slice(640, None))
+    assert np.array_equal(picture[left], alone[left])
+    drawn = changed(picture, right)
+    assert 0 < drawn < changed(draw_overlay(GREY, CAMERA, hidden))
+    # the label is above the head
+    rows = np.flatnonzero((picture[right] != GREY[right]).any(axis=(1, 2)))
+    assert rows[0] < CAMERA.project(coasting.joints[0])[:, 1].min()
+    assert changed(draw_overlay(GREY, CAMERA, coasting, Persons.none())) == drawn
 
 
 def test_labels_do_not_hide_each_other() -> None:

@@ -9,6 +9,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.msg import Pose3D
 from pose3d_ros.nodes.messages import (
     MessageError,
     bytes_of,
@@ -21,7 +22,7 @@ from pose3d_ros.nodes.messages import (
     poses_from_message,
     poses_to_message,
 )
-from pose3d_ros.people import Keypoints, Persons, Poses
+from pose3d_ros.people import Keypoints, Persons, Poses, Tracks, TrackState
 from pose3d_ros.skeletons import BLAZEPOSE, HALPE26, Skeleton
 
 HEADER = Header(frame_id='camera')
@@ -222,6 +223,34 @@ def test_poses_round_trip_also_of_a_joint_set_that_is_not_ours() -> None:
         assert np.array_equal(back.joints, poses.joints)  # float64 all the way
         assert np.allclose(back.joint_scores, poses.joint_scores)
         assert np.array_equal(back.roots, poses.roots)
+        assert not back.tracks.states.any() and not back.tracks.has_velocity.any()
+
+
+def test_what_is_known_over_time_round_trips_to_the_last_bit() -> None:
+    rng = np.random.default_rng(1)
+    states = [TrackState.NEW, TrackState.CONFIRMED, TrackState.COASTING, TrackState.UNTRACKED]
+    motions, covariances = rng.normal(size=(4, 6)), rng.normal(size=(4, 6, 6))
+    motions[[0, 3]], covariances[[0, 3]] = np.nan, np.nan  # too new, and not tracked
+    tracks = Tracks(np.array(states), np.array([1, 70, 2**31, 0]), motions, covariances)
+    joints = np.zeros((4, len(BLAZEPOSE), 3))
+    poses = Poses(
+        BLAZEPOSE, joints, joints[..., 0], joints[:, 0], np.zeros(4), np.ones(4),
+        ('1', '2', '3', ''), tracks,
+    )  # fmt: skip
+    message = poses_to_message(poses, HEADER, CAMERA)
+    one = message.poses[1]
+    assert (one.state, one.age_frames, one.has_velocity) == (Pose3D.CONFIRMED, 70, True)
+    assert (one.tracked_root.z, one.velocity.x) == (motions[1, 2], motions[1, 3])
+    assert one.track_covariance[6 * 2 + 5] == covariances[1, 2, 5]  # z with vz
+    assert not message.poses[0].has_velocity and message.poses[0].velocity.x == 0
+    back = poses_from_message(message).tracks
+    for name, values in vars(tracks).items():
+        assert np.array_equal(getattr(back, name), values, equal_nan=True), name
+
+
+def test_the_numbers_of_states_are_those_of_the_message() -> None:
+    for state in TrackState:
+        assert getattr(Pose3D, state.name) == state
 
 
 def test_nobody_round_trips() -> None:

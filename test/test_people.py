@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pose3d_ros.camera import Camera
-from pose3d_ros.people import Keypoints, Persons, Poses
+from pose3d_ros.people import Keypoints, Persons, Poses, Tracks, TrackState
 from pose3d_ros.skeletons import BLAZEPOSE, HALPE26
 
 
@@ -226,3 +226,44 @@ def test_people_inside_are_cut_at_the_border_and_those_outside_leave() -> None:
     assert inside.ids == ('0', '1', '4')
     assert inside.boxes.tolist() == [[0, 20, 20, 40], [95, 50, 5, 10], [5, 5, 9, 9]]
     assert inside.keypoints is not None and inside.keypoints.xy[1, 0, 0] == 1
+
+
+def tracks_of(states: list[TrackState], velocities: np.ndarray, stddev: float = 0.1) -> Tracks:
+    """Return tracks of people at the origin, of whom those with a velocity of NaN have none."""
+    n = len(states)
+    motions = np.hstack([np.zeros((n, 3)), velocities])
+    motions[np.isnan(motions).any(axis=1)] = np.nan
+    covariances = np.tile(stddev**2 * np.eye(6), (n, 1, 1))
+    return Tracks(np.array(states), np.arange(n), motions, covariances)
+
+
+def test_who_moves_stands_out_of_the_uncertainty() -> None:
+    states = [TrackState.CONFIRMED] * 4
+    velocities = np.array([[0.27, 0, 0], [0.29, 0, 0], [0.17, 0.17, 0.17], [np.nan] * 3])
+    # 2.8 standard deviations: 95 of 100 of what stands lies within
+    assert tracks_of(states, velocities).moving.tolist() == [False, True, True, False]
+    assert not tracks_of(states, velocities, stddev=0.2).moving.any()
+
+
+def test_tracks_go_with_their_people() -> None:
+    states = [TrackState.CONFIRMED, TrackState.NEW, TrackState.COASTING]
+    tracks = tracks_of(states, np.arange(9.0).reshape(3, 3))
+    poses = dataclasses.replace(poses_of(np.zeros((3, 33, 3)), np.zeros((3, 3))), tracks=tracks)
+    assert poses.coasting.tolist() == [False, False, True]
+    assert poses.seen.tracks.ages_frames.tolist() == [0, 1]
+    both = poses[[2]] + poses[[0]]
+    assert both.ids == (poses.ids[2], poses.ids[0])
+    assert both.tracks.motions[:, 3].tolist() == [6.0, 0.0]
+    with pytest.raises(ValueError, match='2 tracks'):
+        dataclasses.replace(poses, tracks=tracks[:2])
+
+
+def test_another_focal_length_changes_depth_and_its_velocity_alone() -> None:
+    rng = np.random.default_rng(0)
+    half = rng.normal(size=(6, 6))
+    tracks = Tracks(np.ones(1), np.ones(1), rng.normal(size=(1, 6)), (half @ half.T)[None])
+    scaled = tracks.rescaled(2.0)
+    assert scaled.motions[0] == pytest.approx(tracks.motions[0] * [1, 1, 2, 1, 1, 2])
+    ratio = scaled.covariances[0] / tracks.covariances[0]
+    assert ratio[0, 1] == pytest.approx(1) and ratio[0, 5] == pytest.approx(2)
+    assert ratio[2, 2] == ratio[2, 5] == pytest.approx(4)

@@ -458,6 +458,28 @@ def test_an_interrupt_leaves_whole_files_and_the_next_run_goes_on(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+def test_tracks_are_written_and_go_on_after_an_interrupt_as_if_there_had_been_none(
+    film: Path, tmp_path: Path, fakes: Fakes
+) -> None:
+    assert run(film, '--out', tmp_path / 'once') == 0
+    assert run(film, '--out', tmp_path / 'twice', '--limit', 7) == 0
+    assert run(film, '--out', tmp_path / 'twice') == 0
+    once, twice = ((tmp_path / n / 'poses.jsonl').read_text() for n in ('once', 'twice'))
+    assert once == twice
+    tracks = [line['persons'][0]['track'] for line in lines(tmp_path / 'once')]
+    assert [t['state'] for t in tracks] == ['new'] * 2 + ['confirmed'] * 18
+    assert [t['age_frames'] for t in tracks] == list(range(1, 21))
+    assert tracks[0]['velocity'] is None and tracks[0]['covariance'] is None
+    # a third of a pixel a frame, 10 frames a second, 3 m away
+    focal_px = Camera.fallback(WIDTH, HEIGHT).focal_px
+    speed = 10 / 3 / focal_px * 3.0
+    assert tracks[-1]['velocity'] == pytest.approx([speed, 0, 0], abs=0.02)
+    assert np.linalg.eigvalsh(tracks[-1]['covariance']).min() > 0
+    back = list(read_results(tmp_path / 'once' / 'poses.jsonl', BLAZEPOSE))
+    assert back[-1].poses.tracks.motions[0, 3:] == pytest.approx(tracks[-1]['velocity'])
+    assert [frame.to_json() for frame in back] == once.splitlines()
+
+
 def test_an_interrupt_while_it_draws_again_keeps_the_longer_video(
     film: Path, tmp_path: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

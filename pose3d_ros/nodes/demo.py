@@ -113,7 +113,7 @@ def draw_recording(recording: Recording, camera: Camera, out: Path) -> None:
     both = sorted(set(recording.images) & set(recording.poses))
     if not both:
         raise DemoError('no image of the recording has poses; see the logs')
-    fullest = max(both, key=lambda stamp: (len(recording.poses[stamp]), stamp))
+    fullest = max(both, key=lambda stamp: (len(recording.poses[stamp].seen), stamp))
     with _video(out / 'overlay.mp4', camera) as video:
         for stamp in both:
             image = image_from_compressed(recording.images[stamp])
@@ -121,7 +121,7 @@ def draw_recording(recording: Recording, camera: Camera, out: Path) -> None:
             video.write(picture)
             if stamp == fullest:
                 cv2.imwrite(str(out / 'overlay.png'), picture)
-    draw_scene(recording.poses[fullest], camera, out / 'scene.png')
+    draw_scene(recording.poses[fullest].seen, camera, out / 'scene.png')
 
 
 @contextmanager
@@ -143,7 +143,7 @@ def table(recording: Recording) -> str:
             f'  id {person_id:<11} {len(samples):>5}   {np.median(distance):6.2f}  '
             f'({distance.min():.2f} .. {distance.max():.2f})        {np.median(stddev):.2f}'
         )
-    counts = [len(poses) for poses in recording.poses.values()]
+    counts = [len(poses.seen) for poses in recording.poses.values()]
     lines += [
         f'people per frame: {np.mean(counts):.1f} ({min(counts)} .. {max(counts)})'
         if any(counts)
@@ -172,7 +172,7 @@ def _ms(text: str | None) -> str:
 def _by_person(recording: Recording) -> dict[str, list[tuple[float, float]]]:
     """Return distance and depth standard deviation of each id, those seen longest first."""
     people: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for poses in recording.poses.values():
+    for poses in (all_poses.seen for all_poses in recording.poses.values()):
         distances_m = np.linalg.norm(poses.roots, axis=1).tolist()
         stddevs_m = poses.root_depth_stddev_m.tolist()
         for person_id, *sample in zip(poses.ids, distances_m, stddevs_m, strict=True):

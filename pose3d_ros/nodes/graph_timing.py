@@ -20,7 +20,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from pose3d_ros.camera import Camera
-from pose3d_ros.msg import Pose3DArray
+from pose3d_ros.msg import Pose3D, Pose3DArray
 from pose3d_ros.nodes.cdr import read_image
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, stamp_ns
 from pose3d_ros.nodes.messages import bytes_of, camera_to_info, image_to_message
@@ -220,7 +220,8 @@ class CameraDriver(Node):
 
     def _take_poses(self, message: Pose3DArray) -> None:
         with self._changed:
-            answer = _Answer(time.perf_counter(), len(message.poses))
+            seen = sum(pose.state != Pose3D.COASTING for pose in message.poses)
+            answer = _Answer(time.perf_counter(), seen)
             self._answers[stamp_ns(message.header)] = answer
             self._changed.notify_all()
 

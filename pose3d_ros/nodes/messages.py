@@ -4,14 +4,14 @@ from array import array
 
 import cv2
 import numpy as np
-from geometry_msgs.msg import Point
+from geometry_msgs.msg import Point, Vector3
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import Person, PersonArray, Pose3D, Pose3DArray
 from pose3d_ros.nodes.cdr import ImageView
-from pose3d_ros.people import Keypoints, Persons, Poses
+from pose3d_ros.people import Keypoints, Persons, Poses, Tracks
 from pose3d_ros.skeletons import SKELETONS, Skeleton
 
 
@@ -257,17 +257,27 @@ def poses_to_message(poses: Poses, header: Header, camera: Camera) -> Pose3DArra
         focal_length_px=camera.focal_px,
     )
     for i, joints in enumerate(poses.joints.tolist()):
-        message.poses.append(
-            Pose3D(
-                id=poses.ids[i],
-                score=float(poses.scores[i]),
-                root=_point(poses.roots[i].tolist()),
-                root_depth_stddev=float(poses.root_depth_stddev_m[i]),
-                joints=[_point(joint) for joint in joints],
-                joint_scores=floats_of(poses.joint_scores[i]),
-            )
+        pose = Pose3D(
+            id=poses.ids[i],
+            score=float(poses.scores[i]),
+            root=_point(poses.roots[i].tolist()),
+            root_depth_stddev=float(poses.root_depth_stddev_m[i]),
+            joints=[_point(joint) for joint in joints],
+            joint_scores=floats_of(poses.joint_scores[i]),
         )
+        _set_track(pose, poses.tracks, i)
+        message.poses.append(pose)
     return message
+
+
+def _set_track(pose: Pose3D, tracks: Tracks, i: int) -> None:
+    """Fill in what is known of the i-th person over time."""
+    pose.state, pose.age_frames = int(tracks.states[i]), int(tracks.ages_frames[i])
+    pose.has_velocity = bool(tracks.has_velocity[i])
+    if pose.has_velocity:
+        x, y, z, vx, vy, vz = tracks.motions[i].tolist()
+        pose.tracked_root, pose.velocity = Point(x=x, y=y, z=z), Vector3(x=vx, y=vy, z=vz)
+        pose.track_covariance = tracks.covariances[i].ravel()
 
 
 def poses_from_message(message: Pose3DArray) -> Poses:
@@ -290,12 +300,24 @@ def poses_from_message(message: Pose3DArray) -> Poses:
         np.array([p.root_depth_stddev for p in message.poses]),
         np.array([p.score for p in message.poses]),
         tuple(p.id for p in message.poses),
+        _tracks(message.poses),
     )
+
+
+def _tracks(poses: list[Pose3D]) -> Tracks:
+    """Return what messages say of people over time."""
+    tracks = Tracks.untracked(len(poses))
+    for i, pose in enumerate(poses):
+        tracks.states[i], tracks.ages_frames[i] = pose.state, pose.age_frames
+        if pose.has_velocity:
+            tracks.motions[i] = (*_xyz(pose.tracked_root), *_xyz(pose.velocity))
+            tracks.covariances[i] = np.reshape(pose.track_covariance, (6, 6))
+    return tracks
 
 
 def _point(xyz: list[float]) -> Point:
     return Point(x=xyz[0], y=xyz[1], z=xyz[2])
 
 
-def _xyz(point: Point) -> tuple[float, float, float]:
+def _xyz(point: Point | Vector3) -> tuple[float, float, float]:
     return point.x, point.y, point.z

@@ -9,7 +9,7 @@ from visualization_msgs.msg import MarkerArray
 from pose3d_ros.camera import Camera
 from pose3d_ros.drawing import draw_overlay
 from pose3d_ros.msg import PersonArray, Pose3DArray
-from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, Cameras, Frame, Unusable
+from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, Cameras, Frame, Unusable, stamp_ns
 from pose3d_ros.nodes.joining import JoiningStage
 from pose3d_ros.nodes.markers import MarkerMaker
 from pose3d_ros.nodes.messages import image_to_message, persons_from_message, poses_to_message
@@ -22,8 +22,12 @@ from pose3d_ros.nodes.stage_parameters import (
     runtime_options,
     weights_dir,
 )
+from pose3d_ros.one_euro import OneEuro
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.stages import POSENETS, Runs
+from pose3d_ros.tracking3d import MotionOptions, Tracker3D
+
+_SMOOTHING = {'none': None, 'one_euro': OneEuro()}
 
 PARAMETERS = (
     *CAMERA,
@@ -34,6 +38,23 @@ PARAMETERS = (
         'overlay',
         True,
         'publish `overlay`, the image with the skeletons drawn in, while somebody subscribes',
+        fixed=False,
+    ),
+    Param(
+        'coast_s',
+        0.5,
+        'a confirmed person who is not seen is published as COASTING for so long, seconds, where '
+        'his velocity takes him; 0 = not at all',
+        0.0,
+        2.0,
+        fixed=False,
+    ),
+    Param(
+        'smoothing',
+        'none',
+        'one_euro: roots from the Kalman filter, joints around them from the 1 Euro filter, which '
+        'lag behind the image (docs/tracking.md says by how much); none: as the network saw them',
+        choices=tuple(_SMOOTHING),
         fixed=False,
     ),
 )
@@ -56,10 +77,11 @@ class PoseNetNode(JoiningStage):
         self._markers = self.create_publisher(MarkerArray, 'markers', RESULT_QOS)
         self._overlay = self.create_publisher(Image, 'overlay', SENSOR_QOS)
         self._make_markers = MarkerMaker()
+        self._tracker = Tracker3D(self._posenet.skeleton)
         self.start()
 
     def process(self, frame: Frame, given: Persons | PersonArray) -> Poses:
-        """Estimate and publish the poses of an image's people."""
+        """Estimate and publish the poses of an image's people, and of those who coast."""
         camera = self.camera.camera_of(frame)
         if isinstance(given, Persons):
             persons = given
@@ -69,6 +91,10 @@ class PoseNetNode(JoiningStage):
         poses = self._posenet(frame.image, persons, camera)
         # whom the network could not place has no pose: subscribers never see NaN
         persons, poses = persons[poses.has_joints], poses[poses.has_joints]
+        # who is seen comes first, in the order of persons; who coasts behind
+        options = MotionOptions(value_of(self, 'coast_s'), _SMOOTHING[value_of(self, 'smoothing')])
+        stamp_s = stamp_ns(frame.header) / 1e9
+        poses = self._tracker.update(poses, stamp_s, camera.focal_px, options)
         self._poses.publish(poses_to_message(poses, frame.header, camera))
         self._draw(frame, camera, persons, poses)
         return poses

@@ -12,7 +12,7 @@ from pose3d_ros.people import Poses
 def replay(
     folders: Sequence[tuple[Path, Camera]], count: int, parameters: Sequence[str], out: Path
 ) -> list[Poses]:
-    """Play folders into `pipeline`, as fast as it takes them; return the poses of each image.
+    """Play folders into `pipeline`, as fast as it takes them; return the poses seen in each image.
 
     :param count: how many images are in them.
     :param parameters: of the pipeline, as 'node:name:=value'.
@@ -31,4 +31,4 @@ def replay(
     found = read_recording(bag).poses
     if len(found) != count:
         raise DemoError(f'{len(found)} of {count} images have poses; see {log_dir}')
-    return [found[stamp] for stamp in sorted(found)]
+    return [found[stamp].seen for stamp in sorted(found)]
