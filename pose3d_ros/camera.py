@@ -236,3 +236,11 @@ class Camera:
         # a resize maps pixel centres: x' + 0.5 = (x + 0.5) * scale
         K[:2, 2] = (self.K[:2, 2] + 0.5) * scale - 0.5
         return replace(self, K=K, width=width, height=height)
+
+
+def ray_quaternion(point: np.ndarray) -> tuple[float, float, float, float]:
+    """Return x, y, z, w of the rotation that turns the z axis onto the ray to a point (3,)."""
+    x, y, z = point / np.linalg.norm(point)
+    half = np.array([-y, x, 0.0, 1.0 + z])
+    qx, qy, qz, qw = (half / np.linalg.norm(half)).tolist()
+    return qx, qy, qz, qw

@@ -195,7 +195,7 @@ RVIZ_PROPERTIES = {
         *('Offset:X,Y,Z', 'Line Style:Value,Line Width'),
     },
     'rviz_default_plugins/Axes': {'Length', 'Radius', 'Reference Frame'},
-    'rviz_default_plugins/MarkerArray': {'Namespaces:bones,label,root', TOPIC},
+    'rviz_default_plugins/MarkerArray': {'Namespaces:bones,label,root,velocity', TOPIC},
     'rviz_default_plugins/Image': {'Normalize Range', TOPIC},
     'rviz_default_plugins/MoveCamera': set(),
     'rviz_default_plugins/Select': set(),
@@ -231,7 +231,7 @@ def test_the_rviz_layout_names_the_namespaces_of_the_markers() -> None:
     pytest.importorskip('rclpy')
     markers = importlib.import_module('pose3d_ros.nodes.markers')
     (given,) = [d['Namespaces'] for d in layout()['Displays'] if 'Namespaces' in d]
-    assert given == dict.fromkeys(markers._NAMESPACES, True)
+    assert given == dict.fromkeys(markers.NAMESPACES, True)
 
 
 def test_rviz_subscribes_to_what_the_nodes_publish(graph: Any) -> None:

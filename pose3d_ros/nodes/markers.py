@@ -1,4 +1,11 @@
-"""RViz markers of poses: bones and roots in the colours of the overlay, labelled with id."""
+"""RViz markers of poses: bones, roots and velocities in the colours of the overlay, with ids.
+
+A marker's number is its person's id, so it stays with the person from image to image.
+"""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import Point
@@ -6,97 +13,141 @@ from rclpy.duration import Duration
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from pose3d_ros.drawing import MIN_JOINT_SCORE, person_colour, skeleton_lines
+from pose3d_ros.camera import ray_quaternion
+from pose3d_ros.drawing import MIN_JOINT_SCORE, distances, person_colour, skeleton_lines
 from pose3d_ros.people import Poses
 
 _BONE_WIDTH_M = 0.03
 _ROOT_DIAMETER_M = 0.12
+_SHAFT_DIAMETER_M, _HEAD_DIAMETER_M = 0.04, 0.1
 _TEXT_HEIGHT_M = 0.15
 _TEXT_ABOVE_M = 0.25
-# Longer than the gap between frames at 5 fps, or markers flicker; short enough that a person who
-# left with the publisher is gone soon. While frames come, those who left are deleted at once.
-_LIFETIME = Duration(seconds=0.5).to_msg()
-_NAMESPACES = ('bones', 'root', 'label')
+# Several times the gap between frames at 5 fps, or markers flicker; short enough that nobody stays
+# long when the node ends. While frames come, those who left are deleted at once.
+_LIFETIME = Duration(seconds=1.0).to_msg()
+_ARROW_S = 1.0  # an arrow ends where the person will be after that time
+_ROOT_ALPHA = 0.5
+NAMESPACES = ('bones', 'root', 'label', 'velocity')
+_COASTING_ALPHA = 0.25  # of what is shown in full else
 
 
 class MarkerMaker:
-    """Make the markers of each frame; it remembers who was shown, to delete who has left."""
+    """Make the markers of each frame; it remembers what was shown, to delete what has left."""
 
     def __init__(self) -> None:
-        self._shown: set[int] = set()
+        self._shown: set[tuple[str, int]] = set()
 
     def __call__(self, poses: Poses, header: Header) -> MarkerArray:
         """Return the markers of the poses of the image with this header."""
-        numbers = [_number(person_id, i) for i, person_id in enumerate(poses.ids)]
         message = MarkerArray()
-        bones = skeleton_lines(poses, MIN_JOINT_SCORE)
-        for i, number in enumerate(numbers):
-            colour = ColorRGBA(a=1.0)
-            colour.r, colour.g, colour.b = person_colour(poses.ids[i], i)
-            message.markers += [
-                _bones(header, number, colour, bones[i]),
-                _root(header, number, colour, poses.roots[i], poses.root_depth_stddev_m[i]),
-                _label(header, number, colour, poses.ids[i], poses.joints[i], poses.roots[i]),
-            ]
-        for number in self._shown - set(numbers):
-            message.markers += [
-                Marker(header=header, ns=ns, id=number, action=Marker.DELETE) for ns in _NAMESPACES
-            ]
-        self._shown = set(numbers)
+        for person in _people(poses, header):
+            message.markers += [person.bones(), person.root(), person.label(), *person.velocity()]
+        shown = {(marker.ns, marker.id) for marker in message.markers}
+        for namespace, number in sorted(self._shown - shown):
+            gone = Marker(header=header, ns=namespace, id=number, action=Marker.DELETE)
+            message.markers.append(gone)
+        self._shown = shown
         return message
 
 
+@dataclass(frozen=True)
+class _Person:
+    """One person to be shown.
+
+    :param number: of the markers.
+    :param rgb: colour, 0..1.
+    :param alpha: 1 = shown in full.
+    :param name: the id.
+    :param lines: (m, 2, 3) the bones, metres.
+    :param top: (3,) above the head, metres.
+    :param place: (3,) the pelvis, metres.
+    :param distance_m: of the pelvis from the camera.
+    :param stddev_m: of that distance; 0 = unknown.
+    :param speed: (3,) m/s; None where it does not stand out of its uncertainty.
+    """
+
+    header: Header
+    number: int
+    rgb: tuple[float, float, float]
+    alpha: float
+    name: str
+    lines: np.ndarray
+    top: np.ndarray
+    place: np.ndarray
+    distance_m: float
+    stddev_m: float
+    speed: np.ndarray | None
+
+    def _marker(self, namespace: str, kind: int, alpha: float = 1.0) -> Marker:
+        red, green, blue = self.rgb
+        marker = Marker(header=self.header, ns=namespace, id=self.number, type=kind)
+        marker.color = ColorRGBA(r=red, g=green, b=blue, a=alpha * self.alpha)
+        marker.action = Marker.ADD
+        marker.lifetime = _LIFETIME
+        marker.pose.orientation.w = 1.0
+        return marker
+
+    def bones(self) -> Marker:
+        marker = self._marker('bones', Marker.LINE_LIST)
+        marker.scale.x = _BONE_WIDTH_M
+        marker.points = _points(self.lines.reshape(-1, 3))
+        return marker
+
+    def root(self) -> Marker:
+        """Return the pelvis as a ball, drawn out along its ray by the deviation of its distance."""
+        marker = self._marker('root', Marker.SPHERE, _ROOT_ALPHA)
+        (marker.pose.position,) = _points(self.place[None])
+        q = marker.pose.orientation
+        q.x, q.y, q.z, q.w = ray_quaternion(self.place)
+        marker.scale.x = marker.scale.y = _ROOT_DIAMETER_M
+        marker.scale.z = max(_ROOT_DIAMETER_M, 2.0 * self.stddev_m)
+        return marker
+
+    def label(self) -> Marker:
+        marker = self._marker('label', Marker.TEXT_VIEW_FACING)
+        (marker.pose.position,) = _points(self.top[None])
+        marker.scale.z = _TEXT_HEIGHT_M
+        marker.text = f'{self.name} {self.distance_m:.1f} m'.strip()
+        return marker
+
+    def velocity(self) -> Iterator[Marker]:
+        """Yield the arrow to where the person will be in a second, if he moves."""
+        if self.speed is not None:
+            marker = self._marker('velocity', Marker.ARROW)
+            marker.scale.x, marker.scale.y = _SHAFT_DIAMETER_M, _HEAD_DIAMETER_M
+            end = self.place + _ARROW_S * self.speed
+            marker.points = _points(np.stack([self.place, end]))
+            yield marker
+
+
+def _people(poses: Poses, header: Header) -> Iterator[_Person]:
+    seen, coasting = skeleton_lines(poses, MIN_JOINT_SCORE), skeleton_lines(poses, 0.0)
+    distances_m, stddevs_m = distances(poses.roots, poses.root_depth_stddev_m)
+    moving = poses.tracks.moving
+    for i, name in enumerate(poses.ids):
+        faint, root = poses.coasting[i], poses.roots[i]
+        yield _Person(
+            header,
+            _number(name, i),
+            person_colour(name, i),
+            _COASTING_ALPHA if faint else 1.0,
+            name,
+            coasting[i] if faint else seen[i],
+            # y points down
+            np.array([root[0], poses.joints[i, :, 1].min() - _TEXT_ABOVE_M, root[2]]),
+            root,
+            float(distances_m[i]),
+            float(stddevs_m[i]),
+            poses.tracks.motions[i, 3:] if moving[i] else None,
+        )
+
+
 def _number(person_id: str, index: int) -> int:
-    """Return the marker id of a person: its own number; below 0, the index of the untracked."""
-    return int(person_id) % 2**31 if person_id.isdecimal() else -1 - index
+    """Return the marker number of a person: that of the id; below 0, the index of the untracked."""
+    if person_id.isdecimal():
+        return int(person_id) % 2**31
+    return zlib.crc32(person_id.encode()) % 2**31 if person_id else -1 - index
 
 
-def _marker(header: Header, namespace: str, number: int, kind: int, colour: ColorRGBA) -> Marker:
-    marker = Marker(header=header, ns=namespace, id=number, type=kind, color=colour)
-    marker.action = Marker.ADD
-    marker.lifetime = _LIFETIME
-    marker.pose.orientation.w = 1.0
-    return marker
-
-
-def _bones(header: Header, number: int, colour: ColorRGBA, lines: np.ndarray) -> Marker:
-    marker = _marker(header, 'bones', number, Marker.LINE_LIST, colour)
-    marker.scale.x = _BONE_WIDTH_M
-    marker.points = [Point(x=x, y=y, z=z) for x, y, z in lines.reshape(-1, 3).tolist()]
-    return marker
-
-
-def _root(
-    header: Header, number: int, colour: ColorRGBA, root: np.ndarray, stddev_m: float
-) -> Marker:
-    """Return the pelvis as a ball, drawn out along z by the standard deviation of its depth."""
-    marker = _marker(header, 'root', number, Marker.SPHERE, ColorRGBA(**_faint(colour)))
-    _set_position(marker, root)
-    marker.scale.x = marker.scale.y = _ROOT_DIAMETER_M
-    marker.scale.z = max(_ROOT_DIAMETER_M, 2.0 * float(stddev_m))
-    return marker
-
-
-def _label(
-    header: Header,
-    number: int,
-    colour: ColorRGBA,
-    person_id: str,
-    joints: np.ndarray,
-    root: np.ndarray,
-) -> Marker:
-    marker = _marker(header, 'label', number, Marker.TEXT_VIEW_FACING, colour)
-    top = np.array([root[0], joints[:, 1].min() - _TEXT_ABOVE_M, root[2]])  # y points down
-    _set_position(marker, top)
-    marker.scale.z = _TEXT_HEIGHT_M
-    marker.text = f'{person_id} {np.linalg.norm(root):.1f} m'.strip()
-    return marker
-
-
-def _faint(colour: ColorRGBA) -> dict[str, float]:
-    return {'r': colour.r, 'g': colour.g, 'b': colour.b, 'a': 0.5}
-
-
-def _set_position(marker: Marker, xyz: np.ndarray) -> None:
-    position = marker.pose.position
-    position.x, position.y, position.z = (float(value) for value in xyz)
+def _points(places: np.ndarray) -> list[Point]:
+    return [Point(x=x, y=y, z=z) for x, y, z in places.tolist()]
