@@ -85,7 +85,7 @@ def test_results_go_to_a_json_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert 'bb    -  40' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('name', ['accuracy', 'detector', 'detectors', 'tracking'])
+@pytest.mark.parametrize('name', ['accuracy', 'detector', 'detectors', 'motion', 'tracking'])
 def test_absent_files_say_what_to_run(
     name: str,
     tmp_path: Path,

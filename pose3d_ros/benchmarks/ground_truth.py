@@ -10,7 +10,7 @@ import logging
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -106,7 +106,16 @@ def solve(clip: Clip, observations: Observations) -> GroundTruth:
     clip and differ between the two clips, so cameras or films were shifted after the calibration.
     Only rotations are corrected: the centres keep the scale, and 12 numbers are fitted to 10,000.
     """
-    xy, scores = observations.xy[:, :, LIMBS], observations.scores[:, :, LIMBS]
+    truth = triangulated(clip, observations.xy[:, :, LIMBS], observations.scores[:, :, LIMBS])
+    return replace(truth, joints=smoothed(truth.joints))
+
+
+def triangulated(clip: Clip, xy: np.ndarray, scores: np.ndarray) -> GroundTruth:
+    """Return points (f, k, 3) as `solve` does, of any k keypoints, and frame by frame.
+
+    :param xy: (c, f, k, 2) pixels.
+    :param scores: (c, f, k) weights; above 0 in two cameras at least.
+    """
     rays = np.stack([c.camera.rays(k) for c, k in zip(clip.cameras, xy, strict=True)])
     before = np.stack([c.rotation for c in clip.cameras])
     centres = np.stack([c.centre for c in clip.cameras])
@@ -120,7 +129,7 @@ def solve(clip: Clip, observations: Observations) -> GroundTruth:
     rotations = _turned(before, turns)
     joints, residual = solved(rotations)
     return GroundTruth(
-        smoothed(joints),
+        joints,
         rotations,
         _translations(rotations, centres),
         np.degrees(np.linalg.norm(turns, axis=1)),
