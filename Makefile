@@ -64,7 +64,7 @@ $(VENV)/.ros: requirements-ros.txt
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.ros CMakeLists.txt package.xml setup.py setup.cfg pyproject.toml \
-		$(wildcard msg/* launch/* config/*)
+		$(wildcard msg/* launch/* config/* examples/*)
 	@echo 'setup 2/2: pose3d_ros, its messages and the tools for tests'
 	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-build-isolation --editable '.[dev]'
 	@touch $@

@@ -182,7 +182,9 @@ def test_the_messages_are_built(name: str) -> None:
 
 def test_ros2_run_finds_every_program() -> None:
     folder = installed('lib/pose3d_ros')
-    assert {file.name for file in folder.iterdir()} == PROGRAMS | {'pose3d'}
+    # the example in C++ needs rclcpp, which has no wheel
+    found = {file.name for file in folder.iterdir()} - {'nearest_person'}
+    assert found == PROGRAMS | {'pose3d', 'nearest_person.py'}
     assert all(os.access(file, os.X_OK) for file in folder.iterdir())
 
 
