@@ -199,7 +199,7 @@ def test_a_program_runs_with_its_exit_status() -> None:
 @pytest.mark.parametrize(
     'name',
     [
-        'launch/pipeline.launch.py',
+        *(f'launch/{n}.launch.py' for n in ('pipeline', 'multi_camera', 'from_video', 'from_bag')),
         'config/fastdds.xml',
         'config/pose3d.yaml',
         'config/course_project.yaml',
