@@ -3,6 +3,7 @@
 # make test         setup, weights and clips, then all tests
 # make train-smoke  setup, then small networks trained, scored, exported and run (11 minutes)
 # make lint         setup, then ruff, mypy and codespell
+# make pictures     setup and demo, then the pictures of README and docs anew
 # make clean        remove what was built (not .venv itself, and nothing that was fetched)
 #
 # PYTHON=python3.12 chooses the interpreter with which .venv is made.
@@ -18,7 +19,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 unexport RMW_IMPLEMENTATION ROS_DISTRO ROS_PYTHON_VERSION ROS_VERSION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: setup demo test train-smoke lint clean
+.PHONY: setup demo test train-smoke lint pictures clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed
@@ -48,6 +49,13 @@ lint: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/codespell
+
+pictures: demo $(VENV)/.torch
+	$(VENV)/bin/pose3d fetch motions
+	rm -rf out/pictures
+	$(VENV)/bin/pose3d synth --out out/pictures --images 96 --seed 1
+	cp out/demo/scene.png docs/images/scene.png
+	cp out/pictures/sheet.jpg docs/images/synthetic_people.jpg
 
 clean:
 	rm -rf build dist *.egg-info pose3d_ros/msg pose3d_ros/*.so $(VENV)/.installed
