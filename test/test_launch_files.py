@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
+from real import people_image
 from test_launch import LAUNCH
 
 from pose3d_ros.share import share_file
@@ -220,3 +222,20 @@ def test_what_is_missing_or_cannot_be_meant_is_named(
     name: str, arguments: tuple[str, ...], said: str
 ) -> None:
     assert said in launched(name, *arguments, ok=False)
+
+
+def test_from_video_finds_the_people_of_a_film_and_ends_with_it(graph: Any, tmp_path: Path) -> None:
+    """The real programs, from images in a folder to poses on the topic."""
+    for module in ('launch_ros', 'launch'):
+        pytest.importorskip(module, reason=f'{module} comes with a ROS installation only')
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f'{i}.jpg'), people_image())
+    poses = graph.collect(importlib.import_module('pose3d_ros.msg').Pose3DArray, '/front/poses')
+    script = LAUNCH.replace("SetLaunchConfiguration('launch-prefix', 'echo'),", '')
+    assert script != LAUNCH
+    arguments = [f'source:={tmp_path}', 'field_of_view_deg:=65', 'rate:=0', 'namespace:=front']
+    command = [sys.executable, '-c', script, str(file_of('from_video')), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [len(message.poses) for message in poses] == [3, 3, 3]
+    assert poses[0].intrinsics == 'camera_info'
