@@ -34,7 +34,7 @@ by_page = pytest.mark.parametrize('page', PAGES, ids=[str(p.relative_to(ROOT)) f
 
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r'^#+ (.+)$', page.read_text(), re.M)
+    headings = re.findall(r'^#+ (.+)$', page.read_text(), re.MULTILINE)
     return {re.sub(r'[^\w\- ]', '', h.lower()).replace(' ', '-') for h in headings}
 
 
@@ -65,8 +65,8 @@ def test_the_index_names_every_page() -> None:
 def command_lines(page: Path) -> Iterator[str]:
     """Yield what a page gives to be typed: indented or fenced lines, joined, and `pose3d ...`."""
     text = re.sub(r' *\\\n\s*', ' ', page.read_text())
-    blocks = re.findall(r'^(?: {4}|\t)(.+)$', text, re.M)
-    for fenced in re.findall(r'^```\w*\n(.*?)^```', text, re.M | re.S):
+    blocks = re.findall(r'^(?: {4}|\t)(.+)$', text, re.MULTILINE)
+    for fenced in re.findall(r'^```\w*\n(.*?)^```', text, re.MULTILINE | re.DOTALL):
         blocks += fenced.splitlines()
     yield from (line.split(' #')[0].strip() for line in blocks)
     yield from re.findall(r'`([^`]+)`', text)
@@ -101,7 +101,7 @@ def test_every_command_of_the_docs_exists_with_its_options(page: Path) -> None:
         if words[0] not in COMMANDS:
             pytest.fail(f'{page.name}: pose3d {" ".join(words)}')
         known = options_of(tuple(words[:1]))
-        if re.search(r'^usage: [^\n]*\.\.\.$', known, re.M) and len(words) > 1:
+        if re.search(r'^usage: [^\n]*\.\.\.$', known, re.MULTILINE) and len(words) > 1:
             known = options_of(tuple(words[:2]))  # it has sub-commands of its own
         for word in words:
             option = word.partition('=')[0]
@@ -168,13 +168,15 @@ def templates() -> list[str]:
 
 def messages() -> list[str]:
     """Return the first column of the tables of the trouble-shooting page."""
-    return re.findall(r'^\| `(.+?)` \|', (ROOT / 'docs' / 'troubleshooting.md').read_text(), re.M)
+    return re.findall(
+        r'^\| `(.+?)` \|', (ROOT / 'docs' / 'troubleshooting.md').read_text(), re.MULTILINE
+    )
 
 
 def is_said(message: str) -> bool:
     """Return whether a text of the sources has this message in it."""
     pieces = [re.escape(piece) for piece in message.split('...')]
-    pattern = re.compile(r'[^\0]*\0.*?'.join(pieces) if len(pieces) > 1 else pieces[0], re.S)
+    pattern = re.compile(r'[^\0]*\0.*?'.join(pieces) if len(pieces) > 1 else pieces[0], re.DOTALL)
     return any(pattern.search(text) for text in templates())
 
 
@@ -216,7 +218,7 @@ def test_every_recipe_installs_it(name: str) -> None:
 def test_the_image_installs_by_package_xml_and_starts_what_there_is() -> None:
     text = (ROOT / 'Dockerfile').read_text()
     assert 'FROM ros:jazzy' in text and 'rosdep install --from-paths src' in text
-    command: list[Any] = yaml.safe_load(re.findall(r'^CMD (.+)$', text, re.M)[0])
+    command: list[Any] = yaml.safe_load(re.findall(r'^CMD (.+)$', text, re.MULTILINE)[0])
     assert command[:3] == ['ros2', 'launch', 'pose3d_ros']
     assert (ROOT / 'launch' / command[3]).is_file()
     for entry in (ROOT / '.dockerignore').read_text().split():
