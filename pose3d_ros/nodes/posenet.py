@@ -22,6 +22,7 @@ from pose3d_ros.nodes.stage_parameters import (
     runtime_options,
     weights_dir,
 )
+from pose3d_ros.nodes.target_frame import Mover, TargetFrame
 from pose3d_ros.one_euro import OneEuro
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.stages import POSENETS, Runs
@@ -43,8 +44,8 @@ PARAMETERS = (
     Param(
         'coast_s',
         0.5,
-        'a confirmed person who is not seen is published as COASTING for so long, seconds, where '
-        'his velocity takes him; 0 = not at all',
+        'a confirmed person who is not seen is published as COASTING for so long, seconds, moved '
+        'along at the last velocity; 0 = not at all',
         0.0,
         2.0,
         fixed=False,
@@ -56,6 +57,12 @@ PARAMETERS = (
         'lag behind the image (docs/tracking.md says by how much); none: as the network saw them',
         choices=tuple(_SMOOTHING),
         fixed=False,
+    ),
+    Param(
+        'target_frame',
+        '',
+        "frame that `poses` and `markers` are moved into, by TF at the image's time; '' = the "
+        "camera's own, for which no TF is needed",
     ),
 )
 
@@ -78,6 +85,8 @@ class PoseNetNode(JoiningStage):
         self._overlay = self.create_publisher(Image, 'overlay', SENSOR_QOS)
         self._make_markers = MarkerMaker()
         self._tracker = Tracker3D(self._posenet.skeleton)
+        frame = value_of(self, 'target_frame')
+        self._target = TargetFrame(self, frame) if frame else None
         self.start()
 
     def process(self, frame: Frame, given: Persons | PersonArray) -> Poses:
@@ -95,18 +104,23 @@ class PoseNetNode(JoiningStage):
         options = MotionOptions(value_of(self, 'coast_s'), _SMOOTHING[value_of(self, 'smoothing')])
         stamp_s = stamp_ns(frame.header) / 1e9
         poses = self._tracker.update(poses, stamp_s, camera.focal_px, options)
-        self._poses.publish(poses_to_message(poses, frame.header, camera))
-        self._draw(frame, camera, persons, poses)
+        moved = self._target.at(frame.header) if self._target else None
+        message = poses_to_message(poses, frame.header, camera)
+        self._poses.publish(moved.poses(message) if moved else message)
+        self._draw(frame, camera, persons, poses, moved)
         return poses
 
     def networks(self) -> Sequence[Runs]:
         """Return the posenet's networks."""
         return self._posenet.networks
 
-    def _draw(self, frame: Frame, camera: Camera, persons: Persons, poses: Poses) -> None:
+    def _draw(
+        self, frame: Frame, camera: Camera, persons: Persons, poses: Poses, moved: Mover | None
+    ) -> None:
         """Publish markers and overlay, each only while somebody looks."""
         if self._markers.get_subscription_count():
-            self._markers.publish(self._make_markers(poses, frame.header))
+            markers = self._make_markers(poses, frame.header)
+            self._markers.publish(moved.markers(markers) if moved else markers)
         if value_of(self, 'overlay') and self._overlay.get_subscription_count():
             picture = draw_overlay(frame.image, camera, poses, persons)
             self._overlay.publish(image_to_message(picture, frame.header))
