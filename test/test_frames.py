@@ -160,9 +160,10 @@ def test_poses_and_markers_are_in_the_frame_under_the_images_stamp(
     at = root.pose.position
     assert (at.x, at.y, at.z) == pytest.approx((4.5, -0.5, 1.2))
     o = root.pose.orientation
-    # its long axis was the optical z, and is the vehicle's x now
+    # its long axis lies along the ray of the pelvis, which was (0.5, 0, 3) in the optical frame
+    ray = np.array([3.0, -0.5, 0.0]) / np.hypot(3.0, 0.5)
     turned = Transform.from_quaternion(np.array([o.x, o.y, o.z, o.w]), np.zeros(3))
-    np.testing.assert_allclose(turned.vectors(np.array([0.0, 0.0, 1.0])), [1, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(turned.vectors(np.array([0.0, 0.0, 1.0])), ray, atol=1e-9)
 
 
 def test_velocity_turns_and_covariance_with_it() -> None:
