@@ -19,6 +19,7 @@ from bodies import body
 
 from pose3d_ros import cli, offline, stages, weights
 from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.cli import models
 from pose3d_ros.cli import video as command
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
@@ -136,7 +137,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
         (stages.POSENETS, 'blazepose', fakes.pose),
     ):
         monkeypatch.setitem(table, name, lambda *_given, call=call: _Stage(call))
-    monkeypatch.setattr(command, 'STAGE_WEIGHTS', {})
+    monkeypatch.setattr(models, 'STAGE_WEIGHTS', {})
     # half a second each, and test_drawing.py looks at it
     monkeypatch.setattr(offline, 'draw_scene', lambda _poses, _camera, path: path.touch())
     return fakes
@@ -492,7 +493,7 @@ def test_an_interrupt_while_it_draws_again_keeps_the_longer_video(
         event.set()
         yield event
 
-    monkeypatch.setattr(command, '_interrupts', at_once)
+    monkeypatch.setattr(command, 'interrupts', at_once)
     assert run(film, '--out', out) == 130
     assert film_length(out / 'overlay.mp4') == len(lines(out)) == 8
 
@@ -717,8 +718,8 @@ def test_own_weights_that_are_absent_or_of_no_use_are_refused(
 def test_every_stage_names_its_weights() -> None:
     """Or run.json would not tell which files a run used: add the stage to STAGE_WEIGHTS."""
     names = {*stages.DETECTORS, *stages.ROOTNETS, *stages.POSENETS}
-    assert names == set(command.STAGE_WEIGHTS)
-    assert weights.select([f for files in command.STAGE_WEIGHTS.values() for f in files])
+    assert names == set(models.STAGE_WEIGHTS)
+    assert weights.select([f for files in models.STAGE_WEIGHTS.values() for f in files])
 
 
 def test_real_people_are_found_and_a_real_interrupt_is_survived(tmp_path: Path) -> None:

@@ -1,48 +1,32 @@
 """Find the people of a video, an image folder or a webcam: poses in metres as JSON, pictures."""
 
 import argparse
-import hashlib
 import platform
-import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import cv2
 import numpy as np
 import openvino as ov
 
-from pose3d_ros import __version__, results, stages, weights
+from pose3d_ros import __version__, results
 from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.cli import models
+from pose3d_ros.cli.interrupts import interrupts
 from pose3d_ros.cli.video_arguments import add_arguments as add_arguments
-from pose3d_ros.loading import engine_dir
-from pose3d_ros.models.body_size import BodySize
-from pose3d_ros.models.detection import DetectorOptions, OptionsError
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.detection import OptionsError
+from pose3d_ros.models.runtime import RuntimeUnavailable
 from pose3d_ros.offline import Job, Stages, Summary, analyse
 from pose3d_ros.results import ResultsError
 from pose3d_ros.skeletons import SKELETONS
-from pose3d_ros.stages import OwnWeights
 from pose3d_ros.video import Source, VideoError, open_source
 from pose3d_ros.weights import WeightsError
 
-#: Model -> the files of the weights table that it runs unless others are given, for the record.
-STAGE_WEIGHTS = {
-    'yolox': ('yolox_tiny',),
-    **{model: (file,) for model, file in stages.PUBLISHED.items()},
-    'keypoints': ('rtmpose_s',),
-    'blazepose': ('blazepose_full',),
-    'blazepose_heavy': ('blazepose_heavy',),
-    'blazepose_lite': ('blazepose_lite',),
-    '3dmppe': (),  # the user's own
-}
 _BAD_INPUT = (
     CameraError, OptionsError, ResultsError, RuntimeUnavailable, VideoError, WeightsError,
 )  # fmt: skip
@@ -51,7 +35,7 @@ _BAD_INPUT = (
 def run(arguments: argparse.Namespace) -> int:
     """Run `pose3d video`; return 0, 1 (cannot write), 2 (bad input) or 130 (interrupted)."""
     try:
-        with _interrupts() as interrupted:
+        with interrupts() as interrupted:
             return _run(arguments, interrupted)
     except _BAD_INPUT as error:
         print(f'pose3d video: {error}', file=sys.stderr)
@@ -64,37 +48,16 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
 
 
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Set an event at the first SIGINT or SIGTERM, so that no file is left half-written.
-
-    The second raises KeyboardInterrupt.
-    """
-    event = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
     source = open_source(arguments.input, arguments.fps)
     camera = camera_for(
         source, arguments.camera, arguments.field_of_view, arguments.assumed_focal_px
     )
-    _refuse_stature(arguments)
+    models.refuse_stature(arguments)
     settings = _settings(arguments, source, camera)
     print(f'{source.name}: {source.width} x {source.height} pixels, camera: {camera.source}')
     folder = Path(arguments.out)
-    load = cache(lambda: _load(arguments))
+    load = cache(lambda: models.load(arguments))
     record = _earlier_run(folder, source, settings, arguments.overwrite)
     if record is None:
         record = _start(folder, camera, settings, load())
@@ -124,15 +87,6 @@ def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
     return 0
 
 
-def _refuse_stature(arguments: argparse.Namespace) -> None:
-    """Raise WeightsError where a stature was given to a rootnet that has learned it."""
-    if arguments.person_height and arguments.rootnet not in stages.ROOTNETS_OF_STATURE:
-        raise WeightsError(
-            f'--person-height is for --rootnet {", ".join(stages.ROOTNETS_OF_STATURE)}: '
-            f'{arguments.rootnet} has learned how tall people are'
-        )
-
-
 def camera_for(
     source: Source,
     yaml: Path | None,
@@ -143,25 +97,10 @@ def camera_for(
 
     :raises CameraError: the file cannot be read, or is of images of another shape.
     """
-    width, height = source.width, source.height
-    if field_of_view_deg is not None:
-        return Camera.from_field_of_view(width, height, field_of_view_deg)
-    if focal_px is not None:
-        return Camera.from_focal_length(width, height, focal_px)
-    if yaml is None:
-        return Camera.fallback(width, height)
-    camera = Camera.from_yaml(yaml)
-    if (camera.width, camera.height) == (width, height):
-        return camera
-    size = f'{camera.width} x {camera.height}'
-    # resized, if the other side comes out right to the pixel; else cropped, padded or turned
-    if abs(width * camera.height - height * camera.width) > max(camera.width, camera.height):
-        raise CameraError(
-            f'{yaml} is of a camera with {size} pixels, which cannot be resized to the '
-            f'{width} x {height} of {source.name}: calibrate at this shape, upright'
-        )
-    scaled = camera.scaled(width, height)
-    return replace(scaled, source=f'{camera.source}, resized from {size}')
+    given = models.given_camera(
+        source.name, source.width, source.height, yaml, field_of_view_deg, focal_px
+    )
+    return given or Camera.fallback(source.width, source.height)
 
 
 def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> dict[str, Any]:
@@ -169,82 +108,15 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
 
     :raises WeightsError: a file of the weights is absent or corrupt.
     """
-    names = stages.STAGES
-    options = (
-        'device',
-        'precision',
-        'input_long_side',
-        'score_threshold',
-        'max_people',
-        'person_height',
-        'every',
-        'flip_test',
-    )
-    used = [
-        file
-        for name in names
-        if name != 'detector' or arguments.detector_weights is None
-        for file in STAGE_WEIGHTS.get(getattr(arguments, name), ())
-    ]
-    for file in used:
-        weights.path(file, arguments.weights)
     path = Path(source.name).absolute()
     return {
         'input': source.name if source.webcam is not None else str(path),
         'input_bytes': path.stat().st_size if path.is_file() else None,
         'rate_hz': source.rate_hz,
-        **{name: getattr(arguments, name) for name in (*names, *options)},
+        'every': arguments.every,
+        **models.settings(arguments),
         'camera': results.camera_record(camera),
-        'weights': {asset.name: asset.sha256 for asset in weights.select(used)}
-        | _own_weights(arguments),
     }
-
-
-def _own_weights(arguments: argparse.Namespace) -> dict[str, str]:
-    """Return the sha256 of the user's own files, of a folder one of all that is in it."""
-    digests = {}
-    for stage in stages.STAGES:
-        path = getattr(arguments, f'{stage}_weights')
-        if path is not None:
-            digest = hashlib.sha256()
-            try:
-                files = (
-                    sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else [path]
-                )
-                for file in files:
-                    digest.update(file.read_bytes())
-            except OSError as error:
-                raise WeightsError(f'--{stage}-weights {path}: {error.strerror}') from error
-            digests[stage] = digest.hexdigest()
-    return digests
-
-
-def _load(arguments: argparse.Namespace) -> Stages:
-    """Return the stages that the arguments name.
-
-    :raises OptionsError: the detector cannot work as they ask.
-    """
-    runtime = RuntimeOptions(arguments.device, arguments.precision, engine_dir=engine_dir())
-    options = DetectorOptions(
-        arguments.input_long_side, arguments.score_threshold, arguments.max_people
-    )
-    detector = stages.DETECTORS[arguments.detector](
-        arguments.weights, runtime, OwnWeights(arguments.detector_weights)
-    )
-    detector.check(options)
-    return Stages(
-        detector,
-        stages.ROOTNETS[arguments.rootnet](
-            arguments.weights, runtime, OwnWeights(arguments.rootnet_weights)
-        ),
-        stages.POSENETS[arguments.posenet](
-            arguments.weights,
-            runtime,
-            OwnWeights(arguments.posenet_weights, flip_test=arguments.flip_test),
-        ),
-        options,
-        BodySize(arguments.person_height) if arguments.person_height else BodySize(),
-    )
 
 
 def _earlier_run(
