@@ -79,12 +79,12 @@ $(VENV)/.installed: $(VENV)/.ros CMakeLists.txt package.xml setup.py setup.cfg p
 
 # The paper's networks, their training, and the detectors Mask R-CNN and DETR run in PyTorch, and
 # ONNX Runtime is for GPUs, which the default networks do without: only their tests need them here,
-# and LiteRT to compare BlazePose with. torchvision works with the torch of its own
+# LiteRT to compare BlazePose with, and Ray for many bags. torchvision works with the torch of its own
 # release alone, so both at once.
 $(VENV)/.torch: $(VENV)/.installed
 	@echo 'PyTorch and ONNX Runtime for the tests of what needs them'
 	@$(PIP) install --quiet --upgrade torch torchvision transformers onnxscript \
-		accelerate scipy tensorboard anny==0.6.2 onnxruntime ai-edge-litert
+		accelerate scipy tensorboard anny==0.6.2 onnxruntime ai-edge-litert ray
 	@$(VENV)/bin/python -c 'import torch, torchvision; torchvision.ops.nms' || { \
 		echo 'setup: this torchvision does not fit this torch; see `pip list`'; exit 1; }
 	@touch $@

@@ -106,15 +106,29 @@ class Stages:
             'posenet': [network.precision for network in self.posenet.networks],
         }
 
+    @property
+    def busy_s(self) -> float:
+        """Return the seconds that the calling thread has spent in the networks."""
+        stages = (self.detector, self.rootnet, self.posenet)
+        return sum(network.busy_s for stage in stages for network in stage.networks)
+
+    def detect(self, image: np.ndarray) -> Persons:
+        """Return the people of an image, without ids."""
+        return self.detector(image, self.options)
+
+    def place(self, image: np.ndarray, persons: Persons, camera: Camera) -> tuple[Persons, Poses]:
+        """Return the people of an image with roots, and their poses."""
+        persons = self.rootnet(image, persons, camera, self.body)
+        return persons, self.posenet(image, persons, camera)
+
     def find(
         self, image: np.ndarray, camera: Camera, trackers: 'Trackers', time_s: float
     ) -> tuple[Persons, Poses]:
         """Return the people of an image, with ids, and their poses."""
         # the trackers get what the file will hold, so that they can be fed again from the file
-        persons = results.as_written(self.detector(image, self.options))
-        persons = trackers.boxes.update(persons, time_s)
-        persons = self.rootnet(image, persons, camera, self.body)
-        poses = results.poses_as_written(self.posenet(image, persons, camera))
+        persons = trackers.boxes.update(results.as_written(self.detect(image)), time_s)
+        persons, poses = self.place(image, persons, camera)
+        poses = results.poses_as_written(poses)
         return persons, trackers.space.update(poses, time_s, camera.focal_px, _MOTION)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 FOLDER_RATE_HZ = 30.0
 # Unreadable frames in a row after which a video is at its end, whatever its header announces.
 _MAX_UNREADABLE = 60
+_Thing = TypeVar('_Thing')
 _MAX_STILL_S = 10.0  # a longer gap between frames is cut out of a written video
 
 
@@ -114,8 +116,8 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
     return [(int(part), '') if part.isdecimal() else (-1, part) for part in parts]
 
 
-def prefetched(frames: Iterator[Frame], depth: int = 4) -> Generator[Frame, None, None]:
-    """Yield the same frames, while a thread already decodes the next ones, `depth` at the most."""
+def prefetched(frames: Iterator[_Thing], depth: int = 4) -> Generator[_Thing, None, None]:
+    """Yield the same frames, while a thread already reads the next ones, `depth` at the most."""
     with ThreadPoolExecutor(1, 'decoder') as pool:
         pending = deque(pool.submit(next, frames, None) for _ in range(depth))
         while (frame := pending.popleft().result()) is not None:

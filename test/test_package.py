@@ -128,7 +128,7 @@ def test_python_imports_are_declared_in_setup_cfg() -> None:
     lines = listed('options', 'install_requires')
     lines += [
         line
-        for extra in ('mat', 'onnxruntime', 'torch', 'train', 'synth')
+        for extra in ('mat', 'onnxruntime', 'ray', 'torch', 'train', 'synth')
         for line in listed('options.extras_require', extra)
     ]
     declared = {re.split('[<>=]', line)[0] for line in lines}

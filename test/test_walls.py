@@ -24,7 +24,7 @@ ROS = {
     'message_filters', 'launch', 'pose3d_ros.msg',
 }  # fmt: skip
 HEAVY = {'torch', 'torchvision', 'transformers', 'pytorch_lightning', 'accelerate', 'tensorboard',
-         'anny', 'roma', 'warp', 'onnxruntime'}  # fmt: skip
+         'anny', 'roma', 'warp', 'onnxruntime', 'ray'}  # fmt: skip
 
 by_path = pytest.mark.parametrize('path', FILES, ids=[str(f.relative_to(PACKAGE)) for f in FILES])
 

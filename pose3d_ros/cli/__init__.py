@@ -7,7 +7,7 @@ from types import ModuleType
 
 DESCRIPTION = """
 Absolute 3D poses of people from one camera: weights, films, measurements. None of these needs ROS
-but `demo` and a few benchmarks; the nodes are started by `ros2 run pose3d_ros NODE`, or
+but `bag`, `demo` and a few benchmarks; the nodes are started by `ros2 run pose3d_ros NODE`, or
 pose3d_NODE where ROS 2 came by pip. `pose3d COMMAND --help` says more.
 """
 
@@ -15,6 +15,7 @@ pose3d_NODE where ROS 2 came by pip. `pose3d COMMAND --help` says more.
 COMMANDS = {
     'fetch': 'get the weight files and clips that the package uses',
     'video': 'people of a video, image folder or webcam as JSON and pictures',
+    'bag': 'people in the images of rosbag2 bags: the same bags with poses',
     'rescale': 'correct the distances of `pose3d video` when the focal length is known at last',
     'demo': 'run the whole graph on a clip and leave a bag, a video and pictures',
     'synth': 'make a data set of synthetic people to train and test on',

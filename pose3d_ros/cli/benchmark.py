@@ -3,8 +3,10 @@
 import argparse
 import sys
 
+from pose3d_ros.bags import BagError
 from pose3d_ros.benchmarks import (
     accuracy,
+    bag,
     compare,
     detector,
     detectors,
@@ -21,6 +23,7 @@ from pose3d_ros.weights import WeightsError
 
 BENCHMARKS = {
     'accuracy': accuracy,
+    'bag': bag,
     'compare': compare,
     'detector': detector,
     'detectors': detectors,
@@ -45,7 +48,14 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         report.check_arguments(arguments)
         return int(BENCHMARKS[arguments.benchmark].run(arguments))
-    except (WeightsError, WeightFileError, RuntimeUnavailable, ClipError, OSError) as error:
+    except (
+        WeightsError,
+        WeightFileError,
+        RuntimeUnavailable,
+        ClipError,
+        BagError,
+        OSError,
+    ) as error:
         print(f'pose3d benchmark: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:

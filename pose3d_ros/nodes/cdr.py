@@ -51,6 +51,21 @@ def read_image(serialised: bytes) -> ImageView | Image:
         raise ValueError(f'{len(serialised)} bytes that are no sensor_msgs/Image') from error
 
 
+def read_stamp_ns(serialised: bytes) -> int:
+    """Return the stamp of a message that begins with a header, nanoseconds.
+
+    :raises ValueError: the bytes are too few, or not plain CDR.
+    """
+    order = _PLAIN.get(serialised[1]) if len(serialised) > _ENCAPSULATION else None
+    if order is None or serialised[0]:
+        raise ValueError(f'{len(serialised)} bytes that are no message with a header')
+    try:
+        sec, nanosec = struct.unpack_from(f'{order}iI', serialised, _ENCAPSULATION)
+    except struct.error as error:
+        raise ValueError(f'{len(serialised)} bytes that are no message with a header') from error
+    return int(sec) * 10**9 + int(nanosec)
+
+
 class _Reader:
     """Read values one after the other, each aligned to its size."""
 

@@ -19,8 +19,10 @@ from pose3d_ros.nodes.cdr import ImageView, read_image
 from pose3d_ros.nodes.messages import (
     MessageError,
     camera_from_info,
+    camera_mismatch,
     image_from_compressed,
     image_from_message,
+    is_rectified,
 )
 from pose3d_ros.nodes.parameters import ParameterError, value_of
 
@@ -170,11 +172,7 @@ class CameraInput:
     def __init__(self, node: Node) -> None:
         self._node = node
         choice = value_of(node, 'rectified')
-        self._rectified = (
-            'rect' in image_topic(node).rsplit('/', 2)[-1] + image_topic(node).rsplit('/', 2)[-2]
-            if choice == 'auto'
-            else choice == 'true'
-        )
+        self._rectified = is_rectified(image_topic(node)) if choice == 'auto' else choice == 'true'
         self._info: CameraInfo | None = None
         self._camera: Camera | None = None
         self._fault = ''
@@ -205,18 +203,9 @@ class CameraInput:
             raise Unusable(f'no camera_info on {topic} yet')
         if camera is None:
             raise Unusable(f'camera_info on {topic} cannot be used: {self._fault}')
-        height, width = frame.image.shape[:2]
-        if (camera.width, camera.height) != (width, height):
-            raise Unusable(
-                f'camera_info on {topic} is for {camera.width} x {camera.height} pixels, but the '
-                f'image has {width} x {height}: are they of the same camera?'
-            )
         ours, theirs = frame.header.frame_id, info.header.frame_id
-        if ours and theirs and ours != theirs:
-            raise Unusable(
-                f"camera_info on {topic} is in frame '{theirs}', but the image in '{ours}': are "
-                'they of the same camera?'
-            )
+        if fault := camera_mismatch(camera, theirs, frame.image, ours):
+            raise Unusable(f'camera_info on {topic} {fault}')
         return camera
 
 

@@ -128,8 +128,20 @@ def floats_of(values: np.ndarray) -> array:
     return data
 
 
+def is_rectified(image_topic: str) -> bool:
+    """Return whether a topic's images are rectified by its name: image_rect, image_rect_color."""
+    return 'rect' in ''.join(image_topic.rsplit('/', 2)[-2:])
+
+
 def camera_from_info(info: CameraInfo, rectified: bool) -> Camera:
-    """Return the camera of a CameraInfo.
+    """Return the camera of a CameraInfo, as REP-104 and the comments of CameraInfo.msg have it.
+
+    K, D and P are of the full resolution, whatever the binning and the region of interest, whose
+    corner and size are in pixels of the full resolution too. As image_geometry does, the region
+    moves K and P alike and `roi.do_rectify` changes nothing: a rectified image covers the same
+    window of pixels as the raw one. Unlike image_geometry, which scales the principal point by
+    1 / binning, a binned pixel lies in the middle of those that it covers: (c + 0.5) / binning -
+    0.5, a quarter of a pixel to the left for a binning of 2.
 
     :param rectified: the images are rectified: P counts and there is no distortion.
     :raises CameraError: not calibrated, or a distortion model that is unknown.
@@ -148,6 +160,26 @@ def camera_from_info(info: CameraInfo, rectified: bool) -> Camera:
     if binning != (1, 1):
         camera = camera.scaled(camera.width // binning[0], camera.height // binning[1])
     return camera
+
+
+def camera_mismatch(camera: Camera, its_frame: str, image: np.ndarray, frame: str) -> str:
+    """Return why a camera_info is not of the camera that took an image; '' = it may be.
+
+    :param its_frame: frame_id of the camera_info; '' = not said.
+    :param image: (h, w, 3).
+    :param frame: frame_id of the image; '' = not said.
+    """
+    height, width = image.shape[:2]
+    if (camera.width, camera.height) != (width, height):
+        return (
+            f'is for {camera.width} x {camera.height} pixels, but the image has {width} x '
+            f'{height}: are they of the same camera?'
+        )
+    if frame and its_frame and frame != its_frame:
+        return (
+            f"is in frame '{its_frame}', but the image in '{frame}': are they of the same camera?"
+        )
+    return ''
 
 
 def camera_to_info(camera: Camera, header: Header) -> CameraInfo:

@@ -17,7 +17,8 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from pose3d_ros.bags import BagError, messages, open_bag
+from pose3d_ros import bags
+from pose3d_ros.bags import BagError, messages, namespace_of, open_bag
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
@@ -30,6 +31,7 @@ from pose3d_ros.nodes.messages import (
     image_from_compressed,
     image_from_message,
     image_to_message,
+    is_rectified,
 )
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
 from pose3d_ros.nodes.spinning import spinning
@@ -78,8 +80,8 @@ _POLL_S = 0.1  # a signal does not end a wait
 _SETTLE_S = 0.5
 _IMAGE_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
 _IMAGE_TYPES = {
-    'sensor_msgs/msg/Image': image_from_message,
-    'sensor_msgs/msg/CompressedImage': image_from_compressed,
+    bags.IMAGE: image_from_message,
+    bags.COMPRESSED_IMAGE: image_from_compressed,
 }
 _START_ERRORS = (BagError, CameraError, MessageError, ParameterError, VideoError)
 
@@ -255,35 +257,24 @@ class Player(Node):
                 self._answered.wait(_POLL_S)
 
 
-def bag_shots(path: Path, image_topic: str) -> Iterator[Shot]:
+def bag_shots(path: Path, wanted: str) -> Iterator[Shot]:
     """Yield the images of one camera of a bag, with the camera_info beside them.
 
+    :param wanted: the topic of its images; '' = its only one.
     :raises BagError: not a bag, no images in it, or several cameras and none named.
     """
-    with open_bag(path) as reader:
-        topic = _image_topic(path, image_topic, {c.topic: c.msgtype for c in reader.connections})
-        info_topic = topic.removesuffix('/compressed').rsplit('/', 1)[0] + '/camera_info'
+    with open_bag(path) as bag:
+        topic = bags.image_topic(bag, wanted, "'image_topic'")
+        info_topic = namespace_of(topic) + '/camera_info'
         camera = None
-        for message in messages(reader, [topic, info_topic]):
+        for message in messages(bag, [topic, info_topic]):
             content = message.decoded()
             if message.topic == info_topic:
-                camera = camera_from_info(content, rectified='rect' in topic)
+                camera = camera_from_info(content, rectified=is_rectified(topic))
             else:
                 image = _IMAGE_TYPES[message.type_name](content)
                 stamp = content.header.stamp
                 yield Shot(image, stamp.sec + stamp.nanosec / 1e9, camera)
-
-
-def _image_topic(path: Path, wanted: str, topics: dict[str, str]) -> str:
-    images = [topic for topic, kind in topics.items() if kind in _IMAGE_TYPES]
-    if wanted in images or (not wanted and len(images) == 1):
-        return wanted or images[0]
-    found = ', '.join(images) or 'none, only ' + ', '.join(topics)
-    if wanted:
-        raise BagError(f'{path} has no images on {wanted}; image topics: {found}')
-    if not images:
-        raise BagError(f'{path} has no images: image topics: {found}')
-    raise BagError(f"{path} has several image topics, name one by 'image_topic': {found}")
 
 
 def main(args: list[str] | None = None) -> None:

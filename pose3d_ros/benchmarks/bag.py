@@ -1,0 +1,100 @@
+"""Measure `pose3d bag` against the networks alone, on a bag made of a clip."""
+
+import argparse
+import tempfile
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+from threading import Event
+from time import perf_counter
+
+import numpy as np
+from tqdm import tqdm
+
+from pose3d_ros.benchmarks import report
+from pose3d_ros.benchmarks.alone import StagesAlone
+from pose3d_ros.benchmarks.report import Table, positive
+from pose3d_ros.data.pose2sim import Clip
+from pose3d_ros.models.body_size import BodySize
+from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.offline import Stages
+from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS
+
+_FRAMES_APART = 5  # the clip stays in memory, and its people move between two images
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `pose3d benchmark bag`."""
+    add = parser.add_argument
+    add('--images', type=positive, default=100, metavar='N', help='of the bag (default: 100)')
+    add('--rounds', type=positive, default=3, metavar='N', help='default: %(default)s')
+    add('--raw', action='store_true', help='images as they are, not as JPEG')
+    add('--workers', type=positive, nargs='+', metavar='N', help='images in work at a time')
+    report.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and give the table out; return the exit status."""
+    from pose3d_ros.nodes.bag_making import write_images
+    from pose3d_ros.nodes.bag_poses import WORKERS
+
+    clip = Clip.load('multi')
+    images = list(islice(clip.frames(0), 0, _FRAMES_APART * 20, _FRAMES_APART))
+    camera = clip.cameras[0].camera
+    runtime = RuntimeOptions()
+    alone = StagesAlone(images, camera, DetectorOptions(), 'blazepose', runtime)
+    stages = Stages(
+        DETECTORS['yolox'](None, runtime),
+        ROOTNETS['keypoints'](None, runtime),
+        POSENETS['blazepose'](None, runtime),
+        DetectorOptions(),
+        BodySize(),
+    )
+    rows: list[tuple[str | float, ...]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        bag = Path(folder) / 'bag'
+        many = islice(cycle(images), arguments.images)
+        write_images(bag, many, camera, raw=arguments.raw)
+        alone.time(len(images))  # networks learn the sizes of images and batches
+        for workers in arguments.workers or [WORKERS]:
+            rows.append(_row(bag, stages, alone, arguments, workers))
+    kind = 'raw' if arguments.raw else 'JPEG'
+    height, width = images[0].shape[:2]
+    title = f'pose3d bag, {arguments.images} images of {width}x{height}, {kind}, two people'
+    columns = (
+        ('images in work', 'd'), ('images/s', '.1f'), ('networks alone, images/s', '.1f'),
+        ('of the bound', '.2f'), ('networks busy', '.2f'),
+    )  # fmt: skip
+    note = (
+        f'Medians of {arguments.rounds} rounds, in each of which the networks run alone, image '
+        'after image with nothing else going on, before and after the bag. Of the bound: the time '
+        'that they need alone over the time of the bag, from its first message to the last part.'
+    )
+    report.give_out('bag', [Table(title, columns, rows, note)], arguments)
+    return 0
+
+
+def _row(
+    bag: Path, stages: Stages, alone: StagesAlone, arguments: argparse.Namespace, workers: int
+) -> tuple[float, ...]:
+    """Measure with so many images in work at a time."""
+    from pose3d_ros.nodes.bag_input import BagImages
+    from pose3d_ros.nodes.bag_poses import BagJob, Progress, find_people
+
+    job = BagJob(bag, bag, BagImages('/image_raw', '/camera_info', None), '', False, {})
+    if not arguments.raw:
+        images = replace(job.images, topic='/image_raw/compressed')
+        job = replace(job, images=images)
+    taken_s, bound_s, busy = [], [], []
+    for number in tqdm(range(arguments.rounds), unit='round', disable=None):
+        before_ms = alone.time(20).sum_ms
+        out = bag.with_name(f'out_{workers}_{number}')
+        start_s = perf_counter()
+        outcome = find_people(replace(job, out=out), stages, Progress(), Event(), workers)
+        taken_s.append((perf_counter() - start_s) / outcome.new_images)
+        bound_s.append((before_ms + alone.time(20).sum_ms) / 2e3)
+        busy.append(outcome.networks_s / outcome.new_images / taken_s[-1])
+    ratios = np.divide(bound_s, taken_s).tolist()
+    return workers, 1 / median(taken_s), 1 / median(bound_s), median(ratios), median(busy)

@@ -1,0 +1,310 @@
+"""A bag's images through the stages, into a bag with everything of the first and the results."""
+
+import time
+from collections import deque
+from concurrent.futures import Future
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from rclpy.serialization import deserialize_message, serialize_message
+from std_msgs.msg import Header
+from tqdm import tqdm
+
+from pose3d_ros.bag_parts import PartedBag, Topic
+from pose3d_ros.bags import Bag, BagError, messages, open_bag
+from pose3d_ros.msg import PersonArray
+from pose3d_ros.nodes.bag_input import BagImages, Decoder, Recorded, recorded
+from pose3d_ros.nodes.inputs import stamp_ns
+from pose3d_ros.nodes.markers import MarkerMaker
+from pose3d_ros.nodes.messages import (
+    persons_from_message,
+    persons_to_message,
+    poses_to_message,
+)
+from pose3d_ros.offline import Stages
+from pose3d_ros.overlapping import Found, Overlapped
+from pose3d_ros.results import differences
+from pose3d_ros.tracking import Tracker, TrackerOptions
+from pose3d_ros.video import prefetched
+
+#: Result -> type of its messages.
+RESULTS = {
+    'detections': 'pose3d_ros/msg/PersonArray',
+    'roots': 'pose3d_ros/msg/PersonArray',
+    'poses': 'pose3d_ros/msg/Pose3DArray',
+    'markers': 'visualization_msgs/msg/MarkerArray',
+}
+#: One in a network, one before and one behind it.
+WORKERS = 3
+# What a process that is killed loses at the most. Parts are not smaller, since each has an index.
+_PART_BYTES, _PART_S = 2**30, 300.0
+
+
+@dataclass(frozen=True)
+class BagJob:
+    """What is to be done.
+
+    :param source: the bag to read.
+    :param out: the folder of the bag to write.
+    :param images: where its images are.
+    :param namespace: of the topics of the results.
+    :param markers: write those for RViz too.
+    :param settings: all that the numbers depend on; JSON holds it.
+    """
+
+    source: Path
+    out: Path
+    images: BagImages
+    namespace: str
+    markers: bool
+    settings: dict[str, Any]
+
+    def topics(self) -> dict[str, Topic]:
+        """Return result -> its topic."""
+        return {
+            name: Topic.ours(f'{self.namespace}/{name}', type_name)
+            for name, type_name in RESULTS.items()
+            if name != 'markers' or self.markers
+        }
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What there is, of this run and earlier ones; the notes of the bag hold it.
+
+    :param messages: of the input that were copied.
+    :param images: among them.
+    :param unreadable: images that could not be decoded; they are copied, and have no results.
+    :param complete: the input is at its end.
+    """
+
+    messages: int = 0
+    images: int = 0
+    unreadable: int = 0
+    complete: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run.
+
+    :param progress: with the earlier runs'.
+    :param new_images: of this run.
+    :param people: ids that were given, by all runs.
+    :param elapsed_s: of this run, from the first message on, seconds.
+    :param networks_s: of which networks ran, seconds.
+    :param announced: messages that the input announces.
+    """
+
+    progress: Progress
+    new_images: int
+    people: int
+    elapsed_s: float
+    networks_s: float
+    announced: int
+
+
+def earlier_progress(job: BagJob, overwrite: bool) -> Progress:
+    """Return how far an earlier run came; removes what it left if that is wanted.
+
+    :raises BagError: there is a bag that is not an earlier run's, or one with other settings.
+    """
+    out = PartedBag(job.out)
+    if overwrite:
+        out.remove()
+        return Progress()
+    if not (job.out / 'metadata.yaml').exists():
+        return Progress()
+    remedy = 'give another output, or --overwrite to replace it'
+    notes = out.notes
+    if notes is None:
+        raise BagError(f'{job.out} is a bag that `pose3d bag` did not write; {remedy}')
+    if changes := differences(notes['settings'], job.settings):
+        listed = ''.join(f'\n  {change}' for change in changes)
+        raise BagError(f'{job.out} holds a run with other settings; {remedy}:{listed}')
+    return Progress(**notes['progress'])
+
+
+def find_people(
+    job: BagJob, stages: Stages, earlier: Progress, interrupted: Event, workers: int = WORKERS
+) -> Outcome:
+    """Go through the bag from where an earlier run ended.
+
+    An interrupt, a damaged input and a camera_info that does not fit leave what was done before.
+
+    :raises BagError: the input is damaged or lacks something; the message names it.
+    :raises OSError: the output cannot be written; it holds the parts before.
+    """
+    with open_bag(job.source) as bag:
+        tracker, ids = _tracker(job, bag), set[str]()
+        if earlier.messages:
+            _feed_again(job, tracker, ids)
+        run = _Run(job, bag, earlier, ids, Overlapped(stages, tracker, workers), workers + 1)
+        try:
+            run.go(interrupted)
+        finally:
+            run.close()
+        return run.outcome()
+
+
+def _tracker(job: BagJob, bag: Bag) -> Tracker:
+    """Return a tracker with patience enough for images that are far apart."""
+    count = sum(c.msgcount for c in bag.connections if c.topic == job.images.topic)
+    gap_s = bag.duration_s / max(count, 1)
+    return Tracker(TrackerOptions(lifetime_s=max(TrackerOptions().lifetime_s, 2.5 * gap_s)))
+
+
+def _feed_again(job: BagJob, tracker: Tracker, ids: set[str]) -> None:
+    """Bring the tracker to where the earlier run left it.
+
+    :raises BagError: it gives other ids than it gave then.
+    """
+    topic = f'{job.namespace}/detections'
+    with open_bag(job.out) as bag:
+        for message in messages(bag, [topic]):
+            content = deserialize_message(message.data, PersonArray)
+            before = persons_from_message(content)
+            time_s = (stamp_ns(content.header) or message.at_ns) / 1e9
+            persons = tracker.update(before, time_s)
+            if persons.ids != before.ids:
+                raise BagError(
+                    f'{job.out} holds other ids than this version gives: it cannot be gone on '
+                    'with; --overwrite starts anew'
+                )
+            ids.update(persons.ids)
+
+
+class _Run:
+    """One pass: what is read goes to the networks, and in the same order to the output."""
+
+    def __init__(
+        self,
+        job: BagJob,
+        bag: Bag,
+        earlier: Progress,
+        ids: set[str],
+        people: Overlapped[Header],
+        most_in_work: int,
+    ) -> None:
+        self._job, self._bag, self._people, self._ids = job, bag, people, ids
+        self._most_in_work = most_in_work
+        self._progress, self._earlier = earlier, earlier
+        self._decoder = Decoder(job.source, job.images)
+        self._out = PartedBag(job.out)
+        self._results = job.topics()
+        self._copied = {c.id: Topic.of(c) for c in bag.connections}
+        self._make_markers = MarkerMaker()
+        self._waiting: deque[tuple[Recorded, Future[Found[Header] | None] | None]] = deque()
+        self._in_work = 0
+        self._networks_s = 0.0
+        self._start_s = time.monotonic()
+        total = sum(c.msgcount for c in bag.connections if c.topic == job.images.topic)
+        self._bar: tqdm[Any] = tqdm(
+            total=total or None, initial=earlier.images, unit='image', disable=None, smoothing=0.1
+        )
+        self._refuse_taken_topics()
+
+    def _refuse_taken_topics(self) -> None:
+        ours = {topic.name for topic in self._results.values()}
+        if taken := sorted(ours & {topic.name for topic in self._copied.values()}):
+            raise BagError(
+                f'{self._job.source} has {", ".join(taken)} already; give another --namespace for '
+                'the results'
+            )
+
+    def go(self, interrupted: Event) -> None:
+        """Run to the end of the bag, or until told to stop."""
+        rest = islice(recorded(self._bag, self._job.images), self._earlier.messages, None)
+        self._begin_part()
+        try:
+            with closing(prefetched(rest)) as records:
+                for record in records:
+                    if interrupted.is_set():
+                        break
+                    self._take(record)
+            self._write_waiting(leave=0)
+            self._end_part(complete=not interrupted.is_set())
+        except BagError:
+            with suppress(BagError):  # of the image at which the writing stopped
+                self._write_waiting(leave=0)
+            self._end_part(complete=False)  # all before it is well
+            raise
+
+    def _take(self, record: Recorded) -> None:
+        found = None
+        if record.is_image:
+            found = self._people.submit(lambda: self._decoder.picture(record))
+            self._in_work += 1
+        self._waiting.append((record, found))
+        self._write_waiting(leave=self._most_in_work)
+
+    def _write_waiting(self, leave: int) -> None:
+        """Write what is done, in order, and wait until so many images are left in work."""
+        while self._waiting:
+            record, found = self._waiting[0]
+            if found is not None and self._in_work <= leave and not found.done():
+                return
+            result = None if found is None else found.result()
+            self._waiting.popleft()
+            self._in_work -= record.is_image
+            self._write(record, result)
+
+    def _write(self, record: Recorded, found: Found[Header] | None) -> None:
+        message, p = record.message, self._progress
+        self._out.write(self._copied[message.connection.id], message.at_ns, message.data)
+        if found is not None:
+            self._publish(found, message.at_ns)
+        self._progress = replace(
+            p,
+            messages=p.messages + 1,
+            images=p.images + record.is_image,
+            unreadable=p.unreadable + (record.is_image and found is None),
+        )
+        self._bar.update(record.is_image)
+        old = time.monotonic() - self._out.part_started_s > _PART_S
+        if old or self._out.part_bytes > _PART_BYTES:
+            self._end_part(complete=False)
+            self._begin_part()
+
+    def _publish(self, found: Found[Header], at_ns: int) -> None:
+        """Write the results of an image at its log time."""
+        header, camera = found.header, found.camera
+        contents = {
+            'detections': persons_to_message(found.detected, header),
+            'roots': persons_to_message(found.persons, header, camera),
+            'poses': poses_to_message(found.poses, header, camera),
+        }
+        if self._job.markers:
+            contents['markers'] = self._make_markers(found.poses, header)
+        for name, content in contents.items():
+            self._out.write(self._results[name], at_ns, serialize_message(content))
+        self._ids.update(found.detected.ids)
+        self._networks_s += found.networks_s
+
+    def _begin_part(self) -> None:
+        self._out.begin_part([*self._copied.values(), *self._results.values()])
+
+    def _end_part(self, complete: bool) -> None:
+        self._progress = replace(self._progress, complete=complete)
+        self._out.end_part({'settings': self._job.settings, 'progress': vars(self._progress)})
+
+    def close(self) -> None:
+        """Wait for the networks; a part that was not completed is dropped."""
+        self._people.close()
+        self._out.drop_part()
+        self._bar.close()
+
+    def outcome(self) -> Outcome:
+        """Return what came of it."""
+        return Outcome(
+            self._progress,
+            self._progress.images - self._earlier.images,
+            len(self._ids - {''}),
+            time.monotonic() - self._start_s,
+            self._networks_s,
+            self._bag.message_count,
+        )

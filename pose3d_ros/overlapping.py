@@ -1,0 +1,126 @@
+"""The stages over images faster than one after the other, with the same results in the same order.
+
+While the networks of one image run, others are decoded, cut into crops, and their outputs read. The
+networks themselves take turns on a device (`models.runtime`), or they run beside each other where
+they were loaded with several `streams`.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from pose3d_ros.camera import Camera
+from pose3d_ros.offline import Stages
+from pose3d_ros.people import Persons, Poses
+from pose3d_ros.tracking import Tracker
+
+_Header = TypeVar('_Header')
+
+
+@dataclass(frozen=True)
+class Picture(Generic[_Header]):
+    """An image, decoded.
+
+    :param header: what its results carry.
+    :param image: (h, w, 3) uint8 BGR.
+    :param camera: that took it.
+    :param time_s: when, seconds.
+    """
+
+    header: _Header
+    image: np.ndarray
+    camera: Camera
+    time_s: float
+
+
+@dataclass(frozen=True)
+class Found(Generic[_Header]):
+    """The people of a picture.
+
+    :param detected: with ids, as the tracker left them.
+    :param persons: the same with roots.
+    :param poses: the same in joints.
+    :param networks_s: how long the networks took for them, seconds.
+    """
+
+    header: _Header
+    camera: Camera
+    detected: Persons
+    persons: Persons
+    poses: Poses
+    networks_s: float
+
+
+class Overlapped(Generic[_Header]):
+    """Finds people in several images at a time; the tracker sees them in the order of `submit`.
+
+    :param workers: images in work at once.
+    """
+
+    def __init__(self, stages: Stages, tracker: Tracker, workers: int) -> None:
+        self._stages, self._tracker = stages, tracker
+        self._pool = ThreadPoolExecutor(workers, 'people')
+        self._submitted = self._tracked = 0
+        self._turn = threading.Condition()
+
+    def submit(
+        self, decode: Callable[[], Picture[_Header] | None]
+    ) -> 'Future[Found[_Header] | None]':
+        """Begin with an image, soon.
+
+        :param decode: returns it; None = it cannot be read, and so has no result.
+        """
+        number, self._submitted = self._submitted, self._submitted + 1
+        return self._pool.submit(self._find, number, decode)
+
+    def close(self) -> None:
+        """Wait for what was begun; what was not is dropped."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _find(
+        self, number: int, decode: Callable[[], Picture[_Header] | None]
+    ) -> Found[_Header] | None:
+        before_s, stages = self._stages.busy_s, self._stages
+        picture, detected = None, None
+        try:
+            picture = decode()
+            if picture is not None:
+                detected = as_in_message(stages.detect(picture.image))
+        finally:  # also after an error: the images behind wait for this turn
+            detected = self._track(number, detected, picture)
+        if picture is None or detected is None:
+            return None
+        persons, poses = stages.place(picture.image, detected, picture.camera)
+        busy_s = stages.busy_s - before_s
+        return Found(picture.header, picture.camera, detected, persons, poses, busy_s)
+
+    def _track(
+        self, number: int, detected: Persons | None, picture: Picture[_Header] | None
+    ) -> Persons | None:
+        """Wait for the images before; return the people with ids.
+
+        The images before are in work already, as the pool takes them in order: this ends.
+        """
+        with self._turn:
+            while self._tracked < number:
+                self._turn.wait()
+            try:
+                if detected is None or picture is None:
+                    return None
+                return self._tracker.update(detected, picture.time_s)
+            finally:
+                self._tracked += 1
+                self._turn.notify_all()
+
+
+def as_in_message(persons: Persons) -> Persons:
+    """Return detected people with the numbers that a message holds: float32.
+
+    A tracker that is fed with these can be fed again from messages, and gives the same ids.
+    """
+    boxes, scores = persons.boxes.astype(np.float32), persons.scores.astype(np.float32)
+    return Persons(boxes.astype(np.float64), scores.astype(np.float64), persons.ids)
