@@ -39,15 +39,38 @@ def test_people_of_an_image_that_left_the_buffer_do_not_join() -> None:
     assert joined('i1 i2 i3 i4 i5 p1')[0] == []
 
 
-def test_a_loop_forgets_what_waited_and_goes_on() -> None:
-    pairs, joiner = joined('i7 i8 i9 i1 p9 p1')
-    assert pairs == ['1']
-    # the late people of the old time wait on their own side only until the new time's come
-    assert len(joiner) == 0
+def test_the_last_people_before_a_jump_find_their_image_and_no_other() -> None:
+    pairs, joiner = joined('i7 i8 i9 i1 p8 p9 p1')
+    assert pairs == ['8', '9', '1'] and len(joiner) == 0
 
 
-def test_images_of_the_new_time_survive_late_people_of_the_old() -> None:
-    assert joined('i8 i9 i1 i2 p8 p9 p1 p2')[0] == ['1', '2']
+def test_people_of_the_new_time_may_come_before_their_image() -> None:
+    assert joined('i8 p8 i9 p1 i1 i2 p2')[0] == ['8', '1', '2']
+    assert joined('i8 i9 i1 i2 p8 p9 p1 p2')[0] == ['8', '9', '1', '2']
+
+
+def test_what_is_left_of_one_loop_is_not_joined_with_the_next() -> None:
+    """Image 5 was lost in the first loop; its people are not those of the second loop's."""
+    first, _ = joined('i4 p4 p5 i6 p6 i4 p4 i5')
+    assert first == ['4', '6', '4']
+    assert joined('i4 p4 p5 i6 p6 i4 p4 i5 p5')[0] == ['4', '6', '4', '5']
+    # the people of image 5 were lost; the second loop's do not get the first loop's image
+    joiner: Joiner[str, str] = Joiner(9)
+    for stamp, name in ((4, 'old'), (5, 'old'), (4, 'new')):
+        joiner.add_left(stamp, name)
+    assert joiner.add_right(4, 'old') == ('old', 'old')
+    assert joiner.add_right(4, 'new') == ('new', 'new')
+    assert joiner.add_right(5, 'new') is None
+    assert joiner.add_left(5, 'new') == ('new', 'new')
+
+
+def test_a_side_that_did_not_see_the_jump_goes_on() -> None:
+    """Things were lost: to one side the new time looks like the old going on."""
+    assert joined('i1 p1 i7 p7 i2 i8 p8 i9 p9')[0] == ['1', '7', '8', '9']
+    assert joined('i1 p1 p7 i7 p2 p8 i8 p9 i9')[0] == ['1', '7', '8', '9']
+    assert joined('p9 i1 p1 i2 p2')[0] == ['1', '2'], 'the images began behind the jump'
+    assert joined('i4 p4 i5 i6 p1 p5')[0] == ['4'], 'an image that others followed is an old one'
+    assert joined('i5 p5 i4 i3 i2 p9 i9 p10 i10')[0][-1] == '10'
 
 
 def test_a_repeated_stamp_replaces() -> None:

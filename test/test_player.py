@@ -147,7 +147,7 @@ def test_what_the_recorder_keeps_the_player_plays(graph: Any, folder: Path, tmp_
     shots = list(bag_shots(bag, ''))
     assert [round(float(s.image.mean()) / 40) for s in shots] == [0, 1, 2, 3, 4]
     recorded = [stamp_ns(m.header) / 1e9 for m in images]
-    assert [s.time_s for s in shots] == pytest.approx(recorded, abs=1e-6)
+    assert [s.time_ns / 1e9 for s in shots] == pytest.approx(recorded, abs=1e-6)
     assert shots[-1].camera is not None and shots[-1].camera.width == 64
     # and over topics, with the stamps of the bag
     images.clear()

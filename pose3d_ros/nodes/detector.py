@@ -12,7 +12,7 @@ from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, image_input, stamp_ns
 from pose3d_ros.nodes.messages import persons_to_message
 from pose3d_ros.nodes.parameters import Param, ParameterError, value_of
-from pose3d_ros.nodes.stage import Stage, run
+from pose3d_ros.nodes.stage import LOG_EVERY_S, Stage, run
 from pose3d_ros.nodes.stage_parameters import own_weights, runtime_options, weights_dir
 from pose3d_ros.people import Persons
 from pose3d_ros.stages import DETECTORS, Runs
@@ -75,6 +75,7 @@ class DetectorNode(Stage):
         self._detector.check(self._options())
         self.add_on_set_parameters_callback(self._check)
         self._tracker = Tracker() if value_of(self, 'track') else None
+        self._last_s = 0.0  # of the image before, as its stamp has it
         self._undetected = 0  # frames since the network ran
         self._detected_shape: tuple[int, ...] = ()
         self._publisher = self.create_publisher(PersonArray, 'detections', RESULT_QOS)
@@ -83,12 +84,26 @@ class DetectorNode(Stage):
 
     def process(self, frame: Frame, given: None) -> Persons:
         """Find, or predict, and publish the people of an image."""
-        stamp_s = stamp_ns(frame.header) / 1e9
+        stamp_s = self._time_s(frame)
         persons = self._predict(frame, stamp_s)
         if persons is None:
             persons = self._detect(frame, stamp_s)
         self._publisher.publish(persons_to_message(persons, frame.header))
         return persons
+
+    def _time_s(self, frame: Frame) -> float:
+        """Return an image's time for the tracker; tells of one that is before the last one's."""
+        stamp_s = stamp_ns(frame.header) / 1e9
+        if stamp_s == 0:  # a driver that sets none; tracks would never end
+            return float(self.get_clock().now().nanoseconds) / 1e9
+        if stamp_s < self._last_s:
+            self.get_logger().warning(
+                f'the stamp of an image is {self._last_s - stamp_s:.3f} s before the last one: ids '
+                'start anew. A bag that loops, a clock that was set, or images out of order?',
+                throttle_duration_sec=LOG_EVERY_S,
+            )
+        self._last_s = stamp_s
+        return stamp_s
 
     def _detect(self, frame: Frame, stamp_s: float) -> Persons:
         persons = self._detector(frame.image, self._options())

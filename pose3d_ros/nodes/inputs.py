@@ -79,7 +79,7 @@ class Frame:
 
 
 class Input:
-    """A subscription that notices silence.
+    """A subscription that notices silence, and publishers that should not be there together.
 
     :param what: what comes here, for the warning.
     :param callback: takes the messages.
@@ -99,6 +99,7 @@ class Input:
         self._node, self._what, self._type, self._qos = node, what, message_type, qos
         self._callback = callback
         self._silent_checks = 0
+        self._several: frozenset[str] = frozenset()  # publishers that were named
         self.subscription = node.create_subscription(
             message_type,
             topic,
@@ -107,11 +108,29 @@ class Input:
             raw=raw,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
-        call_every(node, value_of(node, 'warn_after_s') / 2, self._warn_if_silent)
+        call_every(node, value_of(node, 'warn_after_s') / 2, self._check)
 
     def _take(self, message: object) -> None:
         self._silent_checks = 0
         self._callback(message)
+
+    def _check(self) -> None:
+        self._warn_if_several()
+        self._warn_if_silent()
+
+    def _warn_if_several(self) -> None:
+        """Name the publishers of one topic: two cameras, or a bag beside one, mix their messages.
+
+        Of the same name is one that was started again: the one before is forgotten in a while.
+        """
+        topic = self.subscription.topic_name
+        names = frozenset(map(_full_name, self._node.get_publishers_info_by_topic(topic)))
+        if len(names) > 1 and names != self._several:
+            self._node.get_logger().warning(
+                f'{len(names)} nodes publish {topic}: {", ".join(sorted(names))}. What they send '
+                'is mixed here: stop all but one, or remap them apart'
+            )
+        self._several = names
 
     def _warn_if_silent(self) -> None:
         # the first check after a message comes too soon to be a silence of the whole period
@@ -127,8 +146,7 @@ class Input:
         publishers = self._node.get_publishers_info_by_topic(topic)
         if publishers:
             offered = ', '.join(
-                f'{p.node_namespace.rstrip("/")}/{p.node_name} ({p.qos_profile.reliability.name})'
-                for p in publishers
+                f'{_full_name(p)} ({p.qos_profile.reliability.name})' for p in publishers
             )
             return (
                 f'{text}{len(publishers)} publisher(s): {offered}; asked for '
@@ -139,6 +157,11 @@ class Input:
         alike = [t for t, types in self._node.get_topic_names_and_types() if name in types]
         others = ', '.join(t for t in alike if self._node.count_publishers(t)) or 'none'
         return f'{text}nobody publishes it. Topics with {name}: {others}. Remap the topic?'
+
+
+def _full_name(publisher: Any) -> str:
+    """Return the name of a publisher's node with its namespace."""
+    return f'{publisher.node_namespace.rstrip("/")}/{publisher.node_name}'
 
 
 def image_input(node: Node, callback: Callable[[Frame], None]) -> Input:

@@ -1,7 +1,7 @@
 """Joining an image with what was seen in it, by exact stamp, in bounded memory."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pose3d_ros.msg import PersonArray
@@ -19,6 +19,40 @@ from pose3d_ros.nodes.stage import LOG_EVERY_S, Stage
 
 A = TypeVar('A')
 B = TypeVar('B')
+T = TypeVar('T')
+U = TypeVar('U')
+
+
+@dataclass
+class _Waiting(Generic[T]):
+    """What waits for its partner.
+
+    :param generation: how often its side's clock had jumped back.
+    :param newest: how often that of either side had, when it came.
+    """
+
+    stamp_ns: int
+    generation: int
+    newest: int
+    thing: T
+
+
+@dataclass
+class _Side(Generic[T]):
+    """One of the streams.
+
+    :param generation: how often its clock has jumped back.
+    :param newest_ns: stamp of its last thing.
+    :param waiting: in the order of coming.
+    """
+
+    generation: int = 0
+    newest_ns: int = -1
+    waiting: list[_Waiting[T]] = field(default_factory=list)
+
+    def drop_before(self, generation: int, stamp_ns: int) -> None:
+        key = (generation, stamp_ns)
+        self.waiting = [w for w in self.waiting if (w.generation, w.stamp_ns) >= key]
 
 
 class Joiner(Generic[A, B]):
@@ -26,7 +60,10 @@ class Joiner(Generic[A, B]):
 
     Either side may come first. Each side holds `capacity` things at the most, the oldest leave
     first. A stamp older than the one before it on the same side means that the clock jumped back
-    (a bag that loops): what was waiting belongs to another time and is forgotten.
+    (a bag that loops): from then on that side's things are of a new generation, and only things of
+    one generation belong together. What is still on its way from the last images before the jump
+    finds them so, and never those of the same stamps in the next loop. Where things were lost
+    around a jump, one side may not have seen it: it learns of it by a thing that came after it.
 
     :param capacity: things held per side.
     """
@@ -35,44 +72,71 @@ class Joiner(Generic[A, B]):
         self.capacity = capacity
         #: Things of the right side that left without a partner.
         self.unmatched = 0
-        self._left: OrderedDict[int, A] = OrderedDict()
-        self._right: OrderedDict[int, B] = OrderedDict()
-        self._newest_left = self._newest_right = -1
+        self._left: _Side[A] = _Side()
+        self._right: _Side[B] = _Side()
 
     def add_left(self, stamp_ns: int, thing: A) -> tuple[A, B] | None:
         """Take a thing of the left side (images); return the pair when it is complete."""
-        if stamp_ns < self._newest_left:
-            self._left.clear()
-            self._right.clear()
-        self._newest_left = stamp_ns
-        self._left[stamp_ns] = thing
-        while len(self._left) > self.capacity:
-            self._left.popitem(last=False)
-        return self._take(stamp_ns)
+        new = _arrived(stamp_ns, thing, self._left, self._right)
+        partner = _partner(new, self._left, self._right)
+        if partner is not None:
+            return self._matched(new, partner)
+        self._hold(new, self._left)
+        return None
 
     def add_right(self, stamp_ns: int, thing: B) -> tuple[A, B] | None:
         """Take a thing of the right side (people); return the pair when it is complete."""
-        if stamp_ns < self._newest_right:
-            # only this side: the images of the new time may be here already
-            self._right.clear()
-        self._newest_right = stamp_ns
-        self._right[stamp_ns] = thing
-        while len(self._right) > self.capacity:
-            self._right.popitem(last=False)
-            self.unmatched += 1
-        return self._take(stamp_ns)
+        new = _arrived(stamp_ns, thing, self._right, self._left)
+        images = self._left.waiting
+        if images and images[-1].stamp_ns == self._left.newest_ns:
+            # the last image: no later one tells whether it came before the jump or behind it
+            images[-1].newest = new.newest
+        partner = _partner(new, self._right, self._left)
+        if partner is not None:
+            return self._matched(partner, new)
+        self.unmatched += self._hold(new, self._right)
+        return None
 
     def __len__(self) -> int:
-        return len(self._left) + len(self._right)
+        return len(self._left.waiting) + len(self._right.waiting)
 
-    def _take(self, stamp_ns: int) -> tuple[A, B] | None:
-        if stamp_ns not in self._left or stamp_ns not in self._right:
-            return None
-        pair = self._left.pop(stamp_ns), self._right.pop(stamp_ns)
+    def _hold(self, new: _Waiting[T], side: _Side[T]) -> int:
+        """Let a thing wait, in place of one of its stamp; return how many had to leave for it."""
+        own = (new.generation, new.stamp_ns)
+        others = [w for w in side.waiting if (w.generation, w.stamp_ns) != own]
+        side.waiting = [*others, new][-self.capacity :]
+        return len(others) + 1 - len(side.waiting)
+
+    def _matched(self, left: _Waiting[A], right: _Waiting[B]) -> tuple[A, B]:
+        generation = max(left.generation, right.generation)
         # people come in the order of their images, so older images wait for nobody
-        for old in [stamp for stamp in self._left if stamp < stamp_ns]:
-            del self._left[old]
-        return pair
+        self._left.drop_before(generation, left.stamp_ns)
+        self._right.drop_before(generation, -1)
+        return left.thing, right.thing
+
+
+def _arrived(stamp_ns: int, thing: T, side: _Side[T], other: _Side[U]) -> _Waiting[T]:
+    side.generation += stamp_ns < side.newest_ns
+    side.newest_ns = stamp_ns
+    newest = max(side.generation, other.generation)
+    return _Waiting(stamp_ns, side.generation, newest, thing)
+
+
+def _partner(new: _Waiting[T], side: _Side[T], other: _Side[U]) -> _Waiting[U] | None:
+    """Take what a thing belongs to from the other side: of its generation, or else of one that
+    both may be of, since a side may not have seen that the clock jumped back."""
+    candidates = [
+        w
+        for w in other.waiting
+        if w.stamp_ns == new.stamp_ns and w.generation <= new.newest and w.newest >= new.generation
+    ]
+    if not candidates:
+        return None
+    found = max(candidates, key=lambda w: (w.generation == new.generation, w.generation))
+    other.waiting.remove(found)
+    side.generation = max(side.generation, found.generation)
+    other.generation = max(other.generation, new.generation)
+    return found
 
 
 class JoiningStage(Stage):
@@ -99,6 +163,16 @@ class JoiningStage(Stage):
             self._persons = Input(self, topic, PersonArray, topic, RESULT_QOS, self._take_persons)
 
     def _take_frame(self, frame: Frame) -> None:
+        if not stamp_ns(frame.header):
+            self.accounting.count('received')
+            self.accounting.count('skipped')
+            self.get_logger().warning(
+                'frame skipped: its stamp is zero, so that the people of one image cannot be told '
+                'from those of another. Let the camera driver set header.stamp, or run the three '
+                'stages in one process (pipeline), which needs no join',
+                throttle_duration_sec=LOG_EVERY_S,
+            )
+            return
         self._submit(self._joiner.add_left(stamp_ns(frame.header), frame))
 
     def _take_persons(self, message: PersonArray) -> None:

@@ -42,7 +42,7 @@ PARAMETERS = (
     Param(
         'source',
         '',
-        'a video file, image folder, webcam index, rosbag2 folder or .mcap file',
+        'a video file, image folder, webcam index, rosbag2 folder, .mcap or .db3 file',
         number_too=True,
     ),
     Param('camera', '', "a ROS camera_info YAML file; '' = the bag's own, or field_of_view_deg"),
@@ -91,12 +91,12 @@ class Shot:
     """One image to publish.
 
     :param image: (h, w, 3) uint8 BGR.
-    :param time_s: when it was taken, from an arbitrary start.
+    :param time_ns: when it was taken, from an arbitrary start; of a bag the stamp, exactly.
     :param camera: the camera that the source itself names, or None.
     """
 
     image: np.ndarray
-    time_s: float
+    time_ns: int
     camera: Camera | None = None
 
 
@@ -158,12 +158,12 @@ class Player(Node):
 
     def _play_once(self) -> int:
         rate, count = value_of(self, 'rate'), 0
-        start_s = first_s = 0.0
+        start_s, first_ns = 0.0, 0
         for shot in self._shots():
             if count == 0:
-                start_s, first_s = time.monotonic(), shot.time_s
+                start_s, first_ns = time.monotonic(), shot.time_ns
             if rate > 0:
-                due_s = start_s + (shot.time_s - first_s) / rate
+                due_s = start_s + (shot.time_ns - first_ns) / 1e9 / rate
                 self._interrupts.sleep(due_s - time.monotonic())
             else:
                 self._wait_for_answers(below=_IN_FLIGHT)
@@ -176,19 +176,19 @@ class Player(Node):
     def _shots(self) -> Iterator[Shot]:
         source = str(value_of(self, 'source'))
         path = Path(source).expanduser()
-        if path.suffix == '.mcap' or (path / 'metadata.yaml').is_file():
+        if path.suffix in ('.mcap', '.db3') or (path / 'metadata.yaml').is_file():
             yield from bag_shots(path, value_of(self, 'image_topic'))
         else:
             for frame in read_frames(source):
                 if frame.image is not None:
-                    yield Shot(frame.image, frame.time_s)
+                    yield Shot(frame.image, round(frame.time_s * 1e9))
 
     def _publish(self, shot: Shot) -> None:
         header = Header(frame_id=value_of(self, 'frame_id'))
         stamp = (
             self.get_clock().now()
             if value_of(self, 'stamps') == 'now'
-            else Time(nanoseconds=round(shot.time_s * 1e9))
+            else Time(nanoseconds=shot.time_ns)
         )
         header.stamp = stamp.to_msg()
         self._infos.publish(camera_to_info(self._camera_of(shot), header))
@@ -234,8 +234,10 @@ class Player(Node):
         def take(message: Pose3DArray | PersonArray) -> None:
             answered = stamp_ns(message.header)
             with self._answered:
-                # an answer also ends the wait for older frames: they were skipped or dropped
-                waiting[:] = [stamp for stamp in waiting if stamp > answered]
+                # an answer also ends the wait for frames sent before: they were skipped or dropped;
+                # by the order of sending, as stamps of a bag that loops jump back
+                if answered in waiting:
+                    del waiting[: waiting.index(answered) + 1]
                 self._answered.notify_all()
 
         self.create_subscription(message_type, topic, take, RESULT_QOS)
@@ -274,7 +276,7 @@ def bag_shots(path: Path, wanted: str) -> Iterator[Shot]:
             else:
                 image = _IMAGE_TYPES[message.type_name](content)
                 stamp = content.header.stamp
-                yield Shot(image, stamp.sec + stamp.nanosec / 1e9, camera)
+                yield Shot(image, stamp.sec * 10**9 + stamp.nanosec, camera)
 
 
 def main(args: list[str] | None = None) -> None:
