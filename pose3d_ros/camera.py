@@ -227,6 +227,12 @@ class Camera:
         K[1, 2] -= top
         return replace(self, K=K, width=width, height=height)
 
+    def binned(self, x: int, y: int) -> 'Camera':
+        """Return the camera of its image with x by y pixels made one, and what is left over cut."""
+        width, height = self.width // x, self.height // y
+        whole = self.cropped(0, 0, width * x, height * y)
+        return whole.scaled(width, height)
+
     def scaled(self, width: int, height: int) -> 'Camera':
         """Return the camera of its image resized to width x height."""
         scale = np.array([width / self.width, height / self.height])

@@ -144,6 +144,87 @@ def test_region_of_interest_and_binning_move_the_camera() -> None:
     assert np.allclose(camera.project(point), (full - (200, 100) + 0.5) / 2 - 0.5)
 
 
+LENSES = {
+    'plumb_bob': [-0.3, 0.1, 1e-3, -2e-3, 0.01],
+    'rational_polynomial': [0.2, -0.1, 1e-3, 1e-3, 0.02, 0.3, -0.05, 0.01],
+    'equidistant': [0.02, -0.01, 0.003, -0.001],
+}
+FULL_K = np.array([[700.0, 0, 641.3], [0, 710, 355.8], [0, 0, 1]])
+POINTS = np.array([[0.3, -0.2, 5.0], [-0.5, 0.1, 4.0], [0.05, 0.25, 2.0], [0.0, 0.0, 1.0]])
+
+
+def seen_by_opencv(model: str, points: np.ndarray) -> np.ndarray:
+    """Return the pixels (n, 2) of points in the full-resolution image, by OpenCV alone."""
+    zero, D = np.zeros(3), np.array(LENSES[model])
+    project = cv2.fisheye.projectPoints if model == 'equidistant' else cv2.projectPoints
+    return project(points[:, None], zero, zero, FULL_K, D)[0].reshape(-1, 2)
+
+
+def info_of(model: str, binning: int, roi: bool, do_rectify: bool = False) -> CameraInfo:
+    """Return the camera_info of a 1281x721 camera; K, D and P are of the full resolution."""
+    info = camera_to_info(Camera(FULL_K, 1281, 721, np.array(LENSES[model]), model), HEADER)
+    info.p = np.array([650.0, 0, 600, -70, 0, 655, 340, 0, 0, 0, 1, 0])
+    info.binning_x = info.binning_y = binning
+    if roi:
+        info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 201, 101, 641, 481
+    info.roi.do_rectify = do_rectify
+    return info
+
+
+@pytest.mark.parametrize('roi', [False, True], ids=['whole', 'roi'])
+@pytest.mark.parametrize('binning', [0, 1, 2, 3])
+@pytest.mark.parametrize('model', LENSES)
+def test_raw_images_are_as_opencv_projects_them(model: str, binning: int, roi: bool) -> None:
+    """And back: binned, cut out, of odd sizes, with every distortion model."""
+    camera = camera_from_info(info_of(model, binning, roi), rectified=False)
+    b = max(1, binning)
+    width, height = (641, 481) if roi else (1281, 721)
+    assert (camera.width, camera.height) == (width // b, height // b)
+    offset = (201, 101) if roi else (0, 0)
+    wanted = (seen_by_opencv(model, POINTS) - offset + 0.5) / b - 0.5
+    np.testing.assert_allclose(camera.project(POINTS), wanted, atol=1e-6)
+    np.testing.assert_allclose(camera.back_project(wanted, POINTS[:, 2]), POINTS, atol=1e-4)
+
+
+@pytest.mark.parametrize('do_rectify', [False, True])
+@pytest.mark.parametrize('model', LENSES)
+def test_rectified_images_are_as_opencv_rectifies_them(model: str, do_rectify: bool) -> None:
+    """By P, of the full resolution too; the fourth column is another camera's, and not ours."""
+    info = info_of(model, 2, True, do_rectify)
+    camera = camera_from_info(info, rectified=True)
+    P, D = np.array(info.p).reshape(3, 4)[:, :3], np.array(LENSES[model])
+    undistort = cv2.fisheye.undistortPoints if model == 'equidistant' else cv2.undistortPoints
+    raw = seen_by_opencv(model, POINTS)[:, None]
+    rectified = undistort(raw, FULL_K, D, R=np.eye(3), P=P).reshape(-1, 2)
+    wanted = (rectified - (201, 101) + 0.5) / 2 - 0.5
+    np.testing.assert_allclose(camera.project(POINTS), wanted, atol=0.02)
+    np.testing.assert_allclose(camera.back_project(wanted, POINTS[:, 2]), POINTS, atol=1e-3)
+
+
+@pytest.mark.parametrize('binning', [2, 3])
+def test_a_binned_picture_shows_a_point_where_the_camera_says(binning: int) -> None:
+    """In pixels, not formulas: a dot is drawn, cut out and binned, and its centre is measured."""
+    info = info_of('plumb_bob', binning, True)
+    camera = camera_from_info(info, rectified=False)
+    ((x, y),) = seen_by_opencv('plumb_bob', POINTS[:1])
+    rows, columns = np.mgrid[:721, :1281]
+    dot = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 50)[101 : 101 + 481, 201 : 201 + 641]
+    height, width = 481 // binning, 641 // binning
+    blocks = dot[: height * binning, : width * binning].reshape(height, binning, width, binning)
+    small = blocks.mean(axis=(1, 3))
+    rows, columns = np.mgrid[:height, :width]
+    centre = np.array([(small * columns).sum(), (small * rows).sum()]) / small.sum()
+    np.testing.assert_allclose(camera.project(POINTS[0]), centre, atol=1e-3)
+
+
+def test_an_unknown_lens_is_refused_with_those_that_are_known() -> None:
+    info = info_of('plumb_bob', 1, False)
+    info.distortion_model = 'double_sphere'
+    with pytest.raises(CameraError, match="'double_sphere' is unknown; known are plumb_bob, rati"):
+        camera_from_info(info, rectified=False)
+    assert camera_from_info(info, rectified=True).focal_px  # P knows no lens
+
+
 @pytest.mark.parametrize('k', [np.zeros(9), np.full(9, np.inf)])
 def test_an_uncalibrated_camera_is_refused(k: np.ndarray) -> None:
     info = CameraInfo(width=64, height=48)

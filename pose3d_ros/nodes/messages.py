@@ -158,7 +158,7 @@ def camera_from_info(info: CameraInfo, rectified: bool) -> Camera:
         camera = camera.cropped(roi.x_offset, roi.y_offset, roi.width, roi.height)
     binning = (max(1, info.binning_x), max(1, info.binning_y))
     if binning != (1, 1):
-        camera = camera.scaled(camera.width // binning[0], camera.height // binning[1])
+        camera = camera.binned(*binning)
     return camera
 
 
