@@ -1,5 +1,6 @@
 """Small bags, and stages without networks that find what their images say."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -33,6 +34,12 @@ Message = tuple[str, str, int, bytes]
 def picture(number: int) -> np.ndarray:
     """Image `number`: its grey says which it is."""
     return np.full((HEIGHT, WIDTH, 3), 8 * number, np.uint8)
+
+
+def resident_mib() -> float:
+    """Return the memory of this process."""
+    pages = int(Path('/proc/self/statm').read_text().split()[1])
+    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
 
 
 def read(path: Path) -> list[Message]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import os
 import signal
 import threading
 import time
@@ -65,12 +64,6 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     return Fakes(numbered, checking, fakes.posenet)
 
 
-def resident_mib() -> float:
-    """Return the memory of this process."""
-    pages = int(Path('/proc/self/statm').read_text().split()[1])
-    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
-
-
 @pytest.mark.parametrize('layout', ['separate', 'composed'])
 def test_twenty_loops_of_a_bag(layout: str, graph: Any, fakes: Fakes, tmp_path: Path) -> None:
     """Ids restart with each loop, nobody is joined with another image, and memory stays."""
@@ -89,10 +82,10 @@ def test_twenty_loops_of_a_bag(layout: str, graph: Any, fakes: Fakes, tmp_path: 
     try:
         graph.wait(lambda: len(found) >= 5 * COUNT, 'five loops')
         gc.collect()
-        before_mib = resident_mib()
+        before_mib = bag_files.resident_mib()
         graph.wait(lambda: len(found) >= (LOOPS + 1) * COUNT, 'twenty loops')
         gc.collect()
-        grown_mib = resident_mib() - before_mib
+        grown_mib = bag_files.resident_mib() - before_mib
     finally:
         player.send_signal(signal.SIGINT)
         status, said = finish(player)

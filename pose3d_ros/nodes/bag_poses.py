@@ -114,19 +114,25 @@ def earlier_progress(job: BagJob, overwrite: bool) -> Progress:
     :raises BagError: there is a bag that is not an earlier run's, or one with other settings.
     """
     out = PartedBag(job.out)
+    if not (job.out / 'metadata.yaml').exists():
+        return Progress()
+    try:
+        notes = out.notes or {}
+        settings, progress = notes['settings'], Progress(**notes['progress'])
+    except (KeyError, TypeError) as error:
+        raise BagError(
+            f'{job.out} is a bag that this `pose3d bag` did not write; give another output'
+        ) from error
     if overwrite:
         out.remove()
         return Progress()
-    if not (job.out / 'metadata.yaml').exists():
-        return Progress()
-    remedy = 'give another output, or --overwrite to replace it'
-    notes = out.notes
-    if notes is None:
-        raise BagError(f'{job.out} is a bag that `pose3d bag` did not write; {remedy}')
-    if changes := differences(notes['settings'], job.settings):
+    if changes := differences(settings, job.settings):
         listed = ''.join(f'\n  {change}' for change in changes)
-        raise BagError(f'{job.out} holds a run with other settings; {remedy}:{listed}')
-    return Progress(**notes['progress'])
+        raise BagError(
+            f'{job.out} holds a run with other settings; give another output, or --overwrite to '
+            f'replace it:{listed}'
+        )
+    return progress
 
 
 def find_people(
@@ -140,6 +146,7 @@ def find_people(
     :raises OSError: the output cannot be written; it holds the parts before.
     """
     with open_bag(job.source) as bag:
+        _refuse_taken_topics(job, bag)
         tracker, ids = _tracker(job, bag), set[str]()
         if earlier.messages:
             _feed_again(job, tracker, ids)
@@ -149,6 +156,14 @@ def find_people(
         finally:
             run.close()
         return run.outcome()
+
+
+def _refuse_taken_topics(job: BagJob, bag: Bag) -> None:
+    ours = {topic.name for topic in job.topics().values()}
+    if taken := sorted(ours & {connection.topic for connection in bag.connections}):
+        raise BagError(
+            f'{job.source} has {", ".join(taken)} already; give another --namespace for the results'
+        )
 
 
 def _tracker(job: BagJob, bag: Bag) -> Tracker:
@@ -206,15 +221,6 @@ class _Run:
         self._bar: tqdm[Any] = tqdm(
             total=total or None, initial=earlier.images, unit='image', disable=None, smoothing=0.1
         )
-        self._refuse_taken_topics()
-
-    def _refuse_taken_topics(self) -> None:
-        ours = {topic.name for topic in self._results.values()}
-        if taken := sorted(ours & {topic.name for topic in self._copied.values()}):
-            raise BagError(
-                f'{self._job.source} has {", ".join(taken)} already; give another --namespace for '
-                'the results'
-            )
 
     def go(self, interrupted: Event) -> None:
         """Run to the end of the bag, or until told to stop."""
