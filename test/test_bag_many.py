@@ -1,5 +1,6 @@
 """pose3d bag with several bags: in processes, on Ray, with one that fails, by real networks."""
 
+import json
 import os
 import signal
 import subprocess
@@ -169,3 +170,13 @@ def test_a_ray_cluster_that_is_not_there(
     given = ['bag', *map(str, bags), str(tmp_path / 'out'), '--ray', 'auto']
     assert cli.main(given) == 2
     assert '--ray auto: ' in capsys.readouterr().err
+
+
+def test_the_benchmark_measures_against_the_networks_alone(tmp_path: Path) -> None:
+    out = tmp_path / 'bag.json'
+    given = ['benchmark', 'bag', '--images', '4', '--rounds', '1', '--workers', '2', '--out']
+    assert cli.main([*given, str(out)]) == 0
+    (table,) = json.loads(out.read_text())['tables']
+    ((workers, rate, bound, ratio, busy),) = table['rows']
+    assert workers == 2 and rate > 0 and bound > 0
+    assert 0.1 < ratio < 2 and 0.1 < busy <= 1.01

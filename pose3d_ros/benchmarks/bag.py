@@ -22,6 +22,7 @@ from pose3d_ros.models.runtime import RuntimeOptions
 from pose3d_ros.offline import Stages
 from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS
 
+_ALONE = 10  # images that the networks take alone, before and after a bag
 _FRAMES_APART = 5  # the clip stays in memory, and its people move between two images
 
 
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         bag = Path(folder) / 'bag'
         many = islice(cycle(images), arguments.images)
         write_images(bag, many, camera, raw=arguments.raw)
-        alone.time(len(images))  # networks learn the sizes of images and batches
+        alone.time(_ALONE)  # networks learn the sizes of images and batches
         for workers in arguments.workers or [WORKERS]:
             rows.append(_row(bag, stages, alone, arguments, workers))
     kind = 'raw' if arguments.raw else 'JPEG'
@@ -89,12 +90,12 @@ def _row(
         job = replace(job, images=images)
     taken_s, bound_s, busy = [], [], []
     for number in tqdm(range(arguments.rounds), unit='round', disable=None):
-        before_ms = alone.time(20).sum_ms
+        before_ms = alone.time(_ALONE).sum_ms
         out = bag.with_name(f'out_{workers}_{number}')
         start_s = perf_counter()
         outcome = find_people(replace(job, out=out), stages, Progress(), Event(), workers)
         taken_s.append((perf_counter() - start_s) / outcome.new_images)
-        bound_s.append((before_ms + alone.time(20).sum_ms) / 2e3)
+        bound_s.append((before_ms + alone.time(_ALONE).sum_ms) / 2e3)
         busy.append(outcome.networks_s / outcome.new_images / taken_s[-1])
     ratios = np.divide(bound_s, taken_s).tolist()
     return workers, 1 / median(taken_s), 1 / median(bound_s), median(ratios), median(busy)
