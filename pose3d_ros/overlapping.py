@@ -8,7 +8,7 @@ they were loaded with several `streams`.
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -124,3 +124,12 @@ def as_in_message(persons: Persons) -> Persons:
     """
     boxes, scores = persons.boxes.astype(np.float32), persons.scores.astype(np.float32)
     return Persons(boxes.astype(np.float64), scores.astype(np.float64), persons.ids)
+
+
+def poses_as_in_message(poses: Poses) -> Poses:
+    """Return poses with the numbers that a message holds, for the same reason."""
+    rounded = {
+        name: getattr(poses, name).astype(np.float32).astype(np.float64)
+        for name in ('joint_scores', 'root_depth_stddev_m', 'scores')
+    }
+    return replace(poses, **rounded)

@@ -16,19 +16,21 @@ from tqdm import tqdm
 
 from pose3d_ros.bag_parts import PartedBag, Topic
 from pose3d_ros.bags import Bag, BagError, messages, open_bag
-from pose3d_ros.msg import PersonArray
+from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.bag_input import BagImages, Decoder, Recorded, recorded
 from pose3d_ros.nodes.inputs import stamp_ns
 from pose3d_ros.nodes.markers import MarkerMaker
 from pose3d_ros.nodes.messages import (
     persons_from_message,
     persons_to_message,
+    poses_from_message,
     poses_to_message,
 )
-from pose3d_ros.offline import Stages
-from pose3d_ros.overlapping import Found, Overlapped
+from pose3d_ros.offline import Stages, Trackers
+from pose3d_ros.overlapping import Found, Overlapped, poses_as_in_message
 from pose3d_ros.results import differences
 from pose3d_ros.tracking import Tracker, TrackerOptions
+from pose3d_ros.tracking3d import MotionOptions, Tracker3D
 from pose3d_ros.video import prefetched
 
 #: Result -> type of its messages.
@@ -147,10 +149,11 @@ def find_people(
     """
     with open_bag(job.source) as bag:
         _refuse_taken_topics(job, bag)
-        tracker, ids = _tracker(job, bag), set[str]()
+        trackers, ids = _trackers(job, bag, stages), set[str]()
         if earlier.messages:
-            _feed_again(job, tracker, ids)
-        run = _Run(job, bag, earlier, ids, Overlapped(stages, tracker, workers), workers + 1)
+            _feed_again(job, trackers, ids)
+        people: Overlapped[Header] = Overlapped(stages, trackers.boxes, workers)
+        run = _Run(job, bag, earlier, ids, people, trackers.space, workers + 1)
         try:
             run.go(interrupted)
         finally:
@@ -166,31 +169,44 @@ def _refuse_taken_topics(job: BagJob, bag: Bag) -> None:
         )
 
 
-def _tracker(job: BagJob, bag: Bag) -> Tracker:
-    """Return a tracker with patience enough for images that are far apart."""
+def _trackers(job: BagJob, bag: Bag, stages: Stages) -> Trackers:
+    """Return trackers, those of boxes with patience enough for images that are far apart."""
     count = sum(c.msgcount for c in bag.connections if c.topic == job.images.topic)
     gap_s = bag.duration_s / max(count, 1)
-    return Tracker(TrackerOptions(lifetime_s=max(TrackerOptions().lifetime_s, 2.5 * gap_s)))
+    lifetime_s = max(TrackerOptions().lifetime_s, 2.5 * gap_s)
+    return Trackers(
+        Tracker(TrackerOptions(lifetime_s=lifetime_s)), Tracker3D(stages.posenet.skeleton)
+    )
 
 
-def _feed_again(job: BagJob, tracker: Tracker, ids: set[str]) -> None:
-    """Bring the tracker to where the earlier run left it.
+def _feed_again(job: BagJob, trackers: Trackers, ids: set[str]) -> None:
+    """Bring the trackers to where the earlier run left them.
 
-    :raises BagError: it gives other ids than it gave then.
+    :raises BagError: they give other ids than they gave then.
     """
-    topic = f'{job.namespace}/detections'
+    topics = [f'{job.namespace}/{name}' for name in ('detections', 'poses')]
     with open_bag(job.out) as bag:
-        for message in messages(bag, [topic]):
+        for message in messages(bag, topics):
+            if message.connection.topic == topics[1]:
+                given = deserialize_message(message.data, Pose3DArray)
+                seen = poses_from_message(given).seen
+                time_s = _time_s(given.header, message.at_ns)
+                trackers.space.update(seen, time_s, given.focal_length_px, MotionOptions())
+                continue
             content = deserialize_message(message.data, PersonArray)
             before = persons_from_message(content)
-            time_s = (stamp_ns(content.header) or message.at_ns) / 1e9
-            persons = tracker.update(before, time_s)
+            persons = trackers.boxes.update(before, _time_s(content.header, message.at_ns))
             if persons.ids != before.ids:
                 raise BagError(
                     f'{job.out} holds other ids than this version gives: it cannot be gone on '
                     'with; --overwrite starts anew'
                 )
             ids.update(persons.ids)
+
+
+def _time_s(header: Header, at_ns: int) -> float:
+    """Return the time of an image: its stamp, or where it has none that of its recording."""
+    return (stamp_ns(header) or at_ns) / 1e9
 
 
 class _Run:
@@ -203,9 +219,11 @@ class _Run:
         earlier: Progress,
         ids: set[str],
         people: Overlapped[Header],
+        space: Tracker3D,
         most_in_work: int,
     ) -> None:
         self._job, self._bag, self._people, self._ids = job, bag, people, ids
+        self._space = space
         self._most_in_work = most_in_work
         self._progress, self._earlier = earlier, earlier
         self._decoder = Decoder(job.source, job.images)
@@ -279,13 +297,17 @@ class _Run:
     def _publish(self, found: Found[Header], at_ns: int) -> None:
         """Write the results of an image at its log time."""
         header, camera = found.header, found.camera
+        # as the node has them: without whom the network could not place, with those who coast
+        placed = poses_as_in_message(found.poses[found.poses.has_joints])
+        time_s = _time_s(header, at_ns)
+        poses = self._space.update(placed, time_s, camera.focal_px, MotionOptions())
         contents = {
             'detections': persons_to_message(found.detected, header),
             'roots': persons_to_message(found.persons, header, camera),
-            'poses': poses_to_message(found.poses, header, camera),
+            'poses': poses_to_message(poses, header, camera),
         }
         if self._job.markers:
-            contents['markers'] = self._make_markers(found.poses, header)
+            contents['markers'] = self._make_markers(poses, header)
         for name, content in contents.items():
             self._out.write(self._results[name], at_ns, serialize_message(content))
         self._ids.update(found.detected.ids)
