@@ -138,6 +138,24 @@ ARGUMENTS = [
         description='YAML file with the parameters of the nodes',
     ),
     DeclareLaunchArgument(
+        'autostart',
+        default_value='',
+        choices=['', 'true', 'false'],
+        description='the nodes configure and activate themselves, or wait for a lifecycle manager; '
+        "'' = as params_file says",
+    ),
+    DeclareLaunchArgument(
+        'respawn',
+        default_value='false',
+        choices=['true', 'false'],
+        description='start a process again when it ends, whatever for',
+    ),
+    DeclareLaunchArgument(
+        'respawn_delay',
+        default_value='2.0',
+        description='seconds before it is started again',
+    ),
+    DeclareLaunchArgument(
         'use_sim_time',
         default_value='false',
         choices=['true', 'false'],
@@ -205,6 +223,8 @@ def node(executable: str, values: dict[str, str], overrides: Path) -> Node:
         ros_arguments=['--log-level', values['log_level']],
         output='screen',
         emulate_tty=True,
+        respawn=values['respawn'] == 'true',
+        respawn_delay=number('respawn_delay', values['respawn_delay']),
     )
 
 
@@ -230,6 +250,9 @@ def overrides_of(values: dict[str, str]) -> dict[str, dict[str, str | bool | flo
             overrides['rootnet'][name] = overrides['posenet'][name] = number(name, values[name])
     if values['overlay']:
         overrides['posenet']['overlay'] = values['overlay'] == 'true'
+    if values['autostart']:
+        for stage in STAGES:
+            overrides[stage]['autostart'] = values['autostart'] == 'true'
     if values['use_sim_time'] == 'true':
         for stage in STAGES:
             overrides[stage]['use_sim_time'] = True

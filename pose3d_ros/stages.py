@@ -279,8 +279,31 @@ def need_extra(what: str, *packages: str, extra: str = 'torch') -> None:
         )
 
 
+def weights_sha256(model: str, own: OwnWeights) -> str:
+    """Return the sha256 of the weights that a model was loaded from; '' = it runs on none.
+
+    Of a file of the table it is the table's, which was checked when the file was loaded.
+    """
+    if own.path is None:
+        return ''.join(a.sha256 for a in weights.ASSETS if a.name == _TABLE_NAMES.get(model))
+    path = own.path
+    if model == '3dmppe' and path.suffix != ONNX:
+        from pose3d_ros.models.snapshots import find_snapshot
+
+        path = find_snapshot(path, own.epoch)
+    return weights.sha256_of(*weights.files_of(path))
+
+
 #: Detector in PyTorch -> the file of the weights table that it runs unless another is given.
 PUBLISHED = {'mask_rcnn': 'mask_rcnn', 'detr': 'detr_r50'}
+#: Model -> the same of all that run one.
+_TABLE_NAMES = PUBLISHED | {
+    'yolox': 'yolox_tiny',
+    'keypoints': 'rtmpose_s',
+    'blazepose': 'blazepose_full',
+    'blazepose_heavy': 'blazepose_heavy',
+    'blazepose_lite': 'blazepose_lite',
+}
 DETECTORS: dict[str, Load[Detector]] = {
     name: _ready(load, equality.detectors)
     for name, load in {'yolox': _yolox, 'mask_rcnn': _mask_rcnn, 'detr': _detr}.items()

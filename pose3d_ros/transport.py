@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pose3d_ros.share import share_file
@@ -69,6 +70,12 @@ def _profile() -> Path:
 
 def _is_ament_prefix(prefix: Path) -> bool:
     return (prefix / 'share' / 'ament_index').is_dir()
+
+
+def release_memory() -> None:
+    """Give free memory back to the system, which malloc keeps; without glibc nothing happens."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _keep_large_blocks() -> None:

@@ -261,14 +261,20 @@ def fault_of(file: Path, sha256: str) -> str:
     return '' if found.startswith(sha256) else _corrupt(sha256, found)
 
 
-def sha256_of(file: Path) -> str:
-    """Return the sha256 of a file's content, whatever its size."""
+def sha256_of(*files: Path) -> str:
+    """Return the sha256 of the content of files, one after another, whatever their size."""
     digest = hashlib.sha256()
     block = memoryview(bytearray(BLOCK))
-    with file.open('rb', buffering=0) as stream:
-        while count := stream.readinto(block):
-            digest.update(block[:count])
+    for file in files:
+        with file.open('rb', buffering=0) as stream:
+            while count := stream.readinto(block):
+                digest.update(block[:count])
     return digest.hexdigest()
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return a file itself, or the files of a folder by name."""
+    return sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else [path]
 
 
 def _corrupt(sha256: str, found: str) -> str:

@@ -23,7 +23,7 @@ STAGES = ('detector', 'rootnet', 'posenet')
 SOURCE = share_file('launch/pipeline.launch.py')
 TEXT = SOURCE.read_text()
 #: Arguments whose value is a parameter of the nodes.
-PARAMETERS = ('device', 'precision', 'image_transport', 'overlay')
+PARAMETERS = ('device', 'precision', 'image_transport', 'overlay', 'autostart')
 #: Those of them that only the stages with a camera have.
 CAMERA = ('field_of_view_deg', 'assumed_focal_px')
 
@@ -61,7 +61,15 @@ def test_the_arguments_are_those_that_the_readme_and_users_know() -> None:
     assert set(declared()) == {
         *('image', 'camera_info', 'namespace', 'composed', *STAGES, *PARAMETERS, *CAMERA),
         *(f'{stage}_weights' for stage in STAGES),
-        *('params_file', 'use_sim_time', 'log_level', 'rviz', 'rviz_frame'),
+        *(
+            'respawn',
+            'respawn_delay',
+            'params_file',
+            'use_sim_time',
+            'log_level',
+            'rviz',
+            'rviz_frame',
+        ),
     }
 
 
@@ -145,6 +153,8 @@ def test_arguments_become_parameters_of_the_nodes_that_have_them() -> None:
         'rootnet': {},
         'posenet': {'weights': '/n/19.pth'},
     }
+    values = arguments(autostart='false')
+    assert function('overrides_of')(values) == {stage: {'autostart': False} for stage in STAGES}
     values = arguments(use_sim_time='true')
     assert function('overrides_of')(values) == {stage: {'use_sim_time': True} for stage in STAGES}
 
@@ -319,7 +329,13 @@ def test_topics_namespace_and_log_level_reach_the_process() -> None:
 
 
 @pytest.mark.parametrize(
-    'argument', ['params_file:=nowhere.yaml', 'detector:=none', 'assumed_focal_px:=wide']
+    'argument',
+    [
+        'params_file:=nowhere.yaml',
+        'detector:=none',
+        'assumed_focal_px:=wide',
+        'respawn_delay:=soon',
+    ],
 )
 def test_what_cannot_be_meant_is_refused(argument: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refusal:

@@ -73,7 +73,7 @@ def foreign() -> set[str]:
 
 
 def is_ros(module: str) -> bool:
-    return module == 'rclpy' or module.endswith(('_msgs', '_interfaces'))
+    return module == 'rclpy' or module.endswith(('_msgs', '_srvs', '_interfaces'))
 
 
 def test_one_version() -> None:

@@ -1,7 +1,6 @@
 """The models of `pose3d video` and `pose3d bag`: their arguments, what they depend on, loading."""
 
 import argparse
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
 from pose3d_ros.offline import Stages
 from pose3d_ros.stages import OwnWeights
-from pose3d_ros.weights import WeightsError
+from pose3d_ros.weights import WeightsError, files_of, sha256_of
 
 #: Model -> the files of the weights table that it runs unless others are given, for the record.
 STAGE_WEIGHTS = {
@@ -206,16 +205,10 @@ def _own_weights(arguments: argparse.Namespace) -> dict[str, str]:
     for stage in stages.STAGES:
         path = getattr(arguments, f'{stage}_weights')
         if path is not None:
-            digest = hashlib.sha256()
             try:
-                files = (
-                    sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else [path]
-                )
-                for file in files:
-                    digest.update(file.read_bytes())
+                digests[stage] = sha256_of(*files_of(path))
             except OSError as error:
                 raise WeightsError(f'--{stage}-weights {path}: {error.strerror}') from error
-            digests[stage] = digest.hexdigest()
     return digests
 
 

@@ -26,6 +26,20 @@ class Sample:
     age_ms: float
 
 
+@dataclass(frozen=True)
+class Recent:
+    """Results of the last seconds.
+
+    :param seconds: how many, fewer where work began since.
+    :param rate_hz: results per second.
+    :param age_ms: median age of their images; NaN = there were none.
+    """
+
+    seconds: float
+    rate_hz: float
+    age_ms: float
+
+
 @dataclass
 class Accounting:
     """Counters and recent times of one stage.
@@ -68,6 +82,14 @@ class Accounting:
             sample = Sample(processing_ms, network_ms, cycle_ms, age_ms)
             self._samples.append((at_s, sample))
         return sample
+
+    def recent(self, now_s: float, seconds: float) -> Recent:
+        """Return what came out in the last seconds, by the clock of `frame_done`."""
+        with self._lock:
+            samples = [sample for at_s, sample in self._samples if at_s > now_s - seconds]
+        ages = [sample.age_ms for sample in samples]
+        rate_hz = len(samples) / seconds if seconds > 0 else 0.0
+        return Recent(seconds, rate_hz, _quantile(ages, 0.5) if ages else float('nan'))
 
     def summary(self) -> dict[str, float]:
         """Return counters and the medians of recent times, rate in Hz and times in ms."""

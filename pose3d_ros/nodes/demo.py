@@ -81,8 +81,9 @@ def read_recording(bag: Path) -> Recording:
             content = message.decoded()
             if message.topic == '/diagnostics':
                 for status in content.status:
-                    stage = status.name.split(':')[0]
-                    recording.stages[stage] = {pair.key: pair.value for pair in status.values}
+                    stage, _, task = status.name.partition(': ')
+                    if task == 'frames':
+                        recording.stages[stage] = {pair.key: pair.value for pair in status.values}
                 continue
             if not hasattr(content, 'header'):
                 continue

@@ -9,13 +9,14 @@ from rclpy.parameter import Parameter
 
 from pose3d_ros.models.detection import KEEP, DetectorOptions, OptionsError
 from pose3d_ros.msg import PersonArray
-from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, image_input, stamp_ns
+from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Input, image_input, stamp_ns
 from pose3d_ros.nodes.messages import persons_to_message
 from pose3d_ros.nodes.parameters import Param, ParameterError, value_of
-from pose3d_ros.nodes.stage import LOG_EVERY_S, Stage, run
+from pose3d_ros.nodes.running import run
+from pose3d_ros.nodes.stage import LOG_EVERY_S, Stage
 from pose3d_ros.nodes.stage_parameters import own_weights, runtime_options, weights_dir
 from pose3d_ros.people import Persons
-from pose3d_ros.stages import DETECTORS, Runs
+from pose3d_ros.stages import DETECTORS, Detector, Runs
 from pose3d_ros.tracking import Tracker
 
 PARAMETERS = (
@@ -66,21 +67,36 @@ PARAMETERS = (
 class DetectorNode(Stage):
     """Image -> PersonArray on `detections`: boxes, scores, ids."""
 
+    _detector: Detector
+
     def __init__(self, **options: Any) -> None:
         super().__init__('detector', PARAMETERS, **options)
-        if fault := self._fault(value_of(self, 'detect_every')):
-            raise ParameterError(fault)
-        load = DETECTORS[value_of(self, 'model')]
-        self._detector = load(weights_dir(self), runtime_options(self), own_weights(self))
-        self._detector.check(self._options())
-        self.add_on_set_parameters_callback(self._check)
-        self._tracker = Tracker() if value_of(self, 'track') else None
+        self._tracker: Tracker | None = None
         self._last_s = 0.0  # of the image before, as its stamp has it
         self._undetected = 0  # frames since the network ran
         self._detected_shape: tuple[int, ...] = ()
         self._publisher = self.create_publisher(PersonArray, 'detections', RESULT_QOS)
-        self._images = image_input(self, self.submit)
+        self.add_on_set_parameters_callback(self._check)
         self.start()
+
+    def load(self) -> None:
+        """Load the detector."""
+        if fault := self._fault(value_of(self, 'detect_every'), value_of(self, 'track')):
+            raise ParameterError(fault)
+        load = DETECTORS[value_of(self, 'model')]
+        detector = load(weights_dir(self), runtime_options(self), own_weights(self))
+        detector.check(self._options())
+        self._detector = detector
+
+    def unload(self) -> None:
+        """Forget the detector."""
+        del self._detector
+
+    def subscribe(self) -> Sequence[Input]:
+        """Subscribe to the images; who was tracked before may be somebody else by now."""
+        self._tracker = Tracker() if value_of(self, 'track') else None
+        self._detected_shape, self._last_s = (), 0.0
+        return [image_input(self, self.submit)]
 
     def process(self, frame: Frame, given: None) -> Persons:
         """Find, or predict, and publish the people of an image."""
@@ -137,16 +153,19 @@ class DetectorNode(Stage):
     def _check(self, changes: list[Parameter]) -> SetParametersResult:
         """Refuse a change that the detector cannot follow."""
         values = {change.name: change.value for change in changes}
-        fault = self._fault(values.get('detect_every', 1))
+        track, every = (values.get(n, value_of(self, n)) for n in ('track', 'detect_every'))
+        fault = self._fault(every, track)
         try:
-            self._detector.check(self._options(values))
+            if self.configured:
+                self._detector.check(self._options(values))
         except OptionsError as error:
             fault = str(error)
         return SetParametersResult(successful=not fault, reason=fault)
 
-    def _fault(self, detect_every: int) -> str:
+    @staticmethod
+    def _fault(detect_every: int, track: bool) -> str:
         """Return why the network cannot pass over frames; '' = it can, or does not."""
-        if detect_every == 1 or value_of(self, 'track'):
+        if detect_every == 1 or track:
             return ''
         return (
             f"parameter 'detect_every' is {detect_every}, but 'track' is false: who is to be seen "

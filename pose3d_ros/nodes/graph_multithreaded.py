@@ -6,7 +6,7 @@ Each stage works in a thread of its own in any case; what the executor calls onl
 from rclpy.executors import MultiThreadedExecutor
 
 from pose3d_ros.nodes.pipeline import make_pipeline
-from pose3d_ros.nodes.stage import run
+from pose3d_ros.nodes.running import run
 
 
 def main(args: list[str] | None = None) -> None:

@@ -227,6 +227,9 @@ class CameraDriver(Node):
 
     def _take_values(self, message: DiagnosticArray) -> None:
         for status in message.status:
+            stage, _, task = status.name.partition(': ')
+            if task != 'frames':
+                continue
             values = {}
             for pair in status.values:
                 try:
@@ -234,7 +237,6 @@ class CameraDriver(Node):
                 except ValueError:
                     continue  # model and precision are text
             with self._changed:
-                stage = status.name.split(':')[0]
                 self._values[stage] = stamp_ns(message.header), values
                 self._changed.notify_all()
 

@@ -1,16 +1,26 @@
 """Inputs of a stage: images, the camera, and a word when one of them does not come."""
 
+import copy
+import difflib
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import (
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+    qos_profile_sensor_data,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -31,7 +41,8 @@ SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 #: Small results: reliable, so that recorders lose nothing.
 RESULT_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
-_WARN_EVERY_CHECKS = 24  # checks come twice per `warn_after_s`: the warning again once a minute
+_WARN_EVERY_S = 60.0
+_ALIKE = 0.6  # from where on difflib calls two words close
 
 
 class Unusable(Exception):
@@ -79,11 +90,13 @@ class Frame:
 
 
 class Input:
-    """A subscription that notices silence, and publishers that should not be there together.
+    """A subscription that notices silence, and publishers that do not belong together.
 
     :param what: what comes here, for the warning.
+    :param topic: its name before remapping.
     :param callback: takes the messages.
     :param raw: as serialised bytes.
+    :param needed: whether silence is worth a word.
     """
 
     def __init__(
@@ -95,79 +108,126 @@ class Input:
         qos: QoSProfile,
         callback: Callable[[Any], None],
         raw: bool = False,
+        needed: bool = True,
     ) -> None:
-        self._node, self._what, self._type, self._qos = node, what, message_type, qos
-        self._callback = callback
-        self._silent_checks = 0
+        self._node, self._what, self._type, self._given = node, what, message_type, topic
+        self._callback, self._needed = callback, needed
         self._several: frozenset[str] = frozenset()  # publishers that were named
-        self.subscription = node.create_subscription(
+        #: Messages that came.
+        self.count = 0
+        self._last_s = self._warned_s = time.monotonic()
+        self._warned_s -= _WARN_EVERY_S
+        # a copy, which rclpy changes to what the parameters qos_overrides say
+        self._qos = copy.copy(qos)
+        self._subscription = node.create_subscription(
             message_type,
             topic,
             self._take,
-            qos,
+            self._qos,
             raw=raw,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
-        call_every(node, value_of(node, 'warn_after_s') / 2, self._check)
+        #: Its name in the graph.
+        self.topic = str(self._subscription.topic_name)
+
+    def close(self) -> None:
+        """Take nothing any more: the middleware does not even receive it."""
+        self._node.destroy_subscription(self._subscription)
 
     def _take(self, message: object) -> None:
-        self._silent_checks = 0
+        self.count += 1
+        self._last_s = time.monotonic()
+        self._warned_s = self._last_s - _WARN_EVERY_S
         self._callback(message)
 
-    def _check(self) -> None:
+    def silent_s(self) -> float:
+        """Return the seconds since the last message, or the making."""
+        return time.monotonic() - self._last_s
+
+    def silence(self) -> str:
+        """Return why nothing may come, if that lasts; '' = something does, or need not."""
+        if not self._needed or self.silent_s() < value_of(self._node, 'warn_after_s'):
+            return ''
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        text = f'no {self._what} on {self.topic} for {value_of(self._node, "warn_after_s"):g} s: '
+        return text + (self._why_unheard(publishers) if publishers else self._who_else())
+
+    def watch(self) -> str:
+        """Return `silence`, which is also logged, once a minute while it lasts."""
         self._warn_if_several()
-        self._warn_if_silent()
+        now_s = time.monotonic()
+        silence = self.silence()
+        if silence and now_s - self._warned_s >= _WARN_EVERY_S:
+            self._warned_s = now_s
+            self._node.get_logger().warning(silence)
+        return silence
 
     def _warn_if_several(self) -> None:
         """Name the publishers of one topic: two cameras, or a bag beside one, mix their messages.
 
         Of the same name is one that was started again: the one before is forgotten in a while.
         """
-        topic = self.subscription.topic_name
-        names = frozenset(map(_full_name, self._node.get_publishers_info_by_topic(topic)))
+        names = frozenset(map(_full_name, self._node.get_publishers_info_by_topic(self.topic)))
         if len(names) > 1 and names != self._several:
             self._node.get_logger().warning(
-                f'{len(names)} nodes publish {topic}: {", ".join(sorted(names))}. What they send '
-                'is mixed here: stop all but one, or remap them apart'
+                f'{len(names)} nodes publish {self.topic}: {", ".join(sorted(names))}. What they '
+                'send is mixed here: stop all but one, or remap them apart'
             )
         self._several = names
 
-    def _warn_if_silent(self) -> None:
-        # the first check after a message comes too soon to be a silence of the whole period
-        self._silent_checks += 1
-        if self._silent_checks % _WARN_EVERY_CHECKS == 2:
-            self._node.get_logger().warning(self.silence())
-
-    def silence(self) -> str:
-        """Return why nothing may come: who publishes, with which QoS, and what looks alike."""
-        topic = self.subscription.topic_name
-        seconds = value_of(self._node, 'warn_after_s')
-        text = f'no {self._what} on {topic} for {seconds:g} s: '
-        publishers = self._node.get_publishers_info_by_topic(topic)
-        if publishers:
-            offered = ', '.join(
-                f'{_full_name(p)} ({p.qos_profile.reliability.name})' for p in publishers
-            )
+    def _why_unheard(self, publishers: Sequence[TopicEndpointInfo]) -> str:
+        """Return who publishes and how, and why that may not arrive."""
+        offered = ', '.join(
+            f'{_full_name(p)} ({p.qos_profile.reliability.name})' for p in publishers
+        )
+        text = (
+            f'{len(publishers)} publisher(s): {offered}; asked for {self._qos.reliability.name}. '
+        )
+        if others := sorted({p.topic_type for p in publishers} - {self._type_name()}):
+            return f'{text}It is published as {", ".join(others)}, not as {self._type_name()}'
+        # reasons end in a semicolon and a space each
+        checks = [qos_check_compatible(p.qos_profile, self._qos) for p in publishers]
+        misfits = {why.rstrip('; ') for fits, why in checks if fits == QoSCompatibility.ERROR}
+        if misfits:
             return (
-                f'{text}{len(publishers)} publisher(s): {offered}; asked for '
-                f'{self._qos.reliability.name}. Is the publisher idle, or are its messages larger '
-                'than its transport takes (README, "Large images")?'
+                f'{text}These do not fit together ({"; ".join(sorted(misfits))}): change the '
+                f"publisher, or the parameters 'qos_overrides.{self.topic}.subscription.*'"
             )
-        name = self._type.__module__.split('.')[0] + '/msg/' + self._type.__name__
+        return (
+            f'{text}Is the publisher idle, or are its messages larger than its transport takes '
+            '(README, "Large images")?'
+        )
+
+    def _who_else(self) -> str:
+        """Return what topics could be meant, the most similar first."""
+
+        def likeness(topic: str) -> float:
+            names = (topic.rpartition('/')[2], self.topic.rpartition('/')[2])
+            return difflib.SequenceMatcher(None, *names).ratio()
+
+        name = self._type_name()
         alike = [t for t, types in self._node.get_topic_names_and_types() if name in types]
-        others = ', '.join(t for t in alike if self._node.count_publishers(t)) or 'none'
-        return f'{text}nobody publishes it. Topics with {name}: {others}. Remap the topic?'
+        alike = [t for t in alike if self._node.count_publishers(t)]
+        alike.sort(key=likeness, reverse=True)
+        text = f'nobody publishes it. Topics with {name}: {", ".join(alike) or "none"}.'
+        if not alike or likeness(alike[0]) < _ALIKE:
+            return f'{text} Is it to be remapped?'
+        return f'{text} Is {alike[0]} meant? Then remap: -r {self._given}:={alike[0]}'
+
+    def _type_name(self) -> str:
+        return self._type.__module__.split('.')[0] + '/msg/' + self._type.__name__
 
 
-def _full_name(publisher: Any) -> str:
+def _full_name(publisher: TopicEndpointInfo) -> str:
     """Return the name of a publisher's node with its namespace."""
     return f'{publisher.node_namespace.rstrip("/")}/{publisher.node_name}'
 
 
 def image_input(node: Node, callback: Callable[[Frame], None]) -> Input:
     """Subscribe to the image topic in the transport that the parameter asks for."""
-    topic = image_topic(node)
     if value_of(node, 'image_transport') == 'compressed':
+        # of the name after remapping: whoever remaps image_raw does so for both transports
+        topic = image_topic(node)
         return Input(
             node, 'image', CompressedImage, topic, SENSOR_QOS, lambda m: callback(Frame(m))
         )
@@ -180,7 +240,7 @@ def image_input(node: Node, callback: Callable[[Frame], None]) -> Input:
             return
         callback(frame)
 
-    return Input(node, 'image', Image, topic, SENSOR_QOS, take, raw=True)
+    return Input(node, 'image', Image, 'image_raw', SENSOR_QOS, take, raw=True)
 
 
 def image_topic(node: Node) -> str:
@@ -199,9 +259,13 @@ class CameraInput:
         self._info: CameraInfo | None = None
         self._camera: Camera | None = None
         self._fault = ''
-        self.input = Input(
-            node, 'camera_info', CameraInfo, 'camera_info', qos_profile_sensor_data, self._take
-        )
+        self._topic = node.resolve_topic_name('camera_info')
+
+    def subscribe(self) -> Input:
+        """Return the subscription to a camera that may be another than the one before."""
+        self._info = self._camera = None
+        qos = qos_profile_sensor_data
+        return Input(self._node, 'camera_info', CameraInfo, 'camera_info', qos, self._take)
 
     def _take(self, info: CameraInfo) -> None:
         if self._info is not None and _same_camera(info, self._info):
@@ -220,7 +284,7 @@ class CameraInput:
 
         :raises Unusable: no camera_info yet, not calibrated, or of another size or frame.
         """
-        topic = self.input.subscription.topic_name
+        topic = self._topic
         info, camera = self._info, self._camera
         if info is None:
             raise Unusable(f'no camera_info on {topic} yet')
@@ -252,8 +316,18 @@ class GuessedCamera:
         except CameraError as error:
             name = 'field_of_view_deg' if self._degrees else 'assumed_focal_px'
             raise ParameterError(f"parameter '{name}': {error}") from error
-        qos = qos_profile_sensor_data
-        self._infos = node.create_subscription(CameraInfo, 'camera_info', self._ignore, qos)
+
+    def subscribe(self) -> Input:
+        """Return a subscription that tells of camera_info which is not used."""
+        return Input(
+            self._node,
+            'camera_info',
+            CameraInfo,
+            'camera_info',
+            qos_profile_sensor_data,
+            self._ignore,
+            needed=False,
+        )
 
     def _of_size(self, width: int, height: int) -> Camera:
         if self._degrees:
@@ -262,7 +336,8 @@ class GuessedCamera:
 
     def _ignore(self, _info: CameraInfo) -> None:
         self._node.get_logger().warning(
-            f'camera_info on {self._infos.topic_name} is ignored: the camera is taken to have '
+            f'camera_info on {self._node.resolve_topic_name("camera_info")} is ignored: the '
+            f'camera is taken to have '
             f"{self._camera.source}; set 'field_of_view_deg' and 'assumed_focal_px' to 0.0 to use "
             'it',
             once=True,

@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from pose3d_ros.camera import Camera
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import (
     RESULT_QOS,
     Cameras,
     Frame,
     Input,
+    Unusable,
     cameras,
     image_input,
     stamp_ns,
 )
-from pose3d_ros.nodes.parameters import Param, value_of
+from pose3d_ros.nodes.parameters import Param, ParameterError, value_of
 from pose3d_ros.nodes.stage import LOG_EVERY_S, Stage
+from pose3d_ros.nodes.stage_parameters import CAMERA
 
 A = TypeVar('A')
 B = TypeVar('B')
@@ -143,8 +146,12 @@ class JoiningStage(Stage):
     """A stage that joins each image with what the stage before saw in it.
 
     :param topic: where the people come from.
-    :param joined: False = the stage before runs in the same process and calls `submit`.
+    :param joined: False = the stage before runs in the same process and hands them over.
+    :param lender: the stage in the same process that has the camera for both; None = this one.
     """
+
+    #: Where it has its camera from, once it is configured; the lender's, where there is one.
+    camera: Cameras
 
     def __init__(
         self,
@@ -152,15 +159,49 @@ class JoiningStage(Stage):
         parameters: Sequence[Param],
         topic: str,
         joined: bool,
-        camera: Cameras | None,
+        lender: 'JoiningStage | None',
         **options: Any,
     ) -> None:
         super().__init__(name, parameters, **options)
-        self.camera = camera or cameras(self)
-        self._joiner: Joiner[Frame, PersonArray] = Joiner(value_of(self, 'buffer'))
-        if not joined:
-            self._images = image_input(self, self._take_frame)
-            self._persons = Input(self, topic, PersonArray, topic, RESULT_QOS, self._take_persons)
+        self._topic, self._joined, self._lender = topic, joined, lender
+        self._joiner: Joiner[Frame, PersonArray] = Joiner(0)
+
+    def load(self) -> None:
+        """Look at the camera's parameters; a subclass loads its networks besides.
+
+        :raises ParameterError: no camera can be so, or the lender's is another.
+        """
+        if self._lender is None:
+            self.camera = cameras(self)
+            return
+        for param in CAMERA:
+            lent, ours = value_of(self._lender, param.name), value_of(self, param.name)
+            if ours not in (lent, param.default):
+                one, other = self.get_name(), self._lender.get_name()
+                raise ParameterError(
+                    f"parameter '{param.name}' is {ours} for {one} and {lent} for {other}, "
+                    f'whose camera counts for both in one process: set it for {other}'
+                )
+
+    def camera_of(self, frame: Frame) -> Camera:
+        """Return the camera that took an image.
+
+        :raises Unusable: it is not known.
+        """
+        source = self._lender or self
+        if not source.configured:
+            raise Unusable(f'{source.get_name()}, which has the camera, is not configured')
+        return source.camera.camera_of(frame)
+
+    def subscribe(self) -> Sequence[Input]:
+        """Subscribe to camera_info, and where they are not handed over, to images and people."""
+        inputs = [] if self._lender else [self.camera.subscribe()]
+        if self._joined:
+            return inputs
+        # what waited has been joined with what came since, or never will be
+        self._joiner = Joiner(value_of(self, 'buffer'))
+        persons = Input(self, self._topic, PersonArray, self._topic, RESULT_QOS, self._take_persons)
+        return [image_input(self, self._take_frame), persons, *inputs]
 
     def _take_frame(self, frame: Frame) -> None:
         if not stamp_ns(frame.header):
@@ -173,11 +214,11 @@ class JoiningStage(Stage):
                 throttle_duration_sec=LOG_EVERY_S,
             )
             return
-        self._submit(self._joiner.add_left(stamp_ns(frame.header), frame))
+        self._hand_over(self._joiner.add_left(stamp_ns(frame.header), frame))
 
     def _take_persons(self, message: PersonArray) -> None:
         before = self._joiner.unmatched
-        self._submit(self._joiner.add_right(stamp_ns(message.header), message))
+        self._hand_over(self._joiner.add_right(stamp_ns(message.header), message))
         if self._joiner.unmatched > before:
             self.accounting.count('unmatched')
             self.get_logger().warning(
@@ -186,6 +227,6 @@ class JoiningStage(Stage):
                 throttle_duration_sec=LOG_EVERY_S,
             )
 
-    def _submit(self, pair: tuple[Frame, PersonArray] | None) -> None:
+    def _hand_over(self, pair: tuple[Frame, PersonArray] | None) -> None:
         if pair is not None:
             self.submit(*pair)

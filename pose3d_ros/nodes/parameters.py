@@ -1,6 +1,6 @@
 """Parameters as plain tables: name, default, description, and what values are taken."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,9 @@ class Param:
     :param minimum: smallest value taken, or None.
     :param maximum: largest value taken, or None.
     :param choices: the only strings taken, or () for any.
-    :param fixed: read once at the start; False = may change while the node runs.
+    :param fixed: read once, at the start or, by a managed node, when it is configured; False = may
+        change at any time.
+    :param at_start: read at the start by a managed node too.
     :param number_too: a string that may look like a number, which ROS would take for one.
     """
 
@@ -49,14 +51,18 @@ class Param:
     choices: tuple[str, ...] = ()
     fixed: bool = True
     number_too: bool = False
+    at_start: bool = False
 
-    def descriptor(self) -> ParameterDescriptor:
-        """Return the description that `ros2 param describe` shows."""
+    def descriptor(self, managed: bool = False) -> ParameterDescriptor:
+        """Return the description that `ros2 param describe` shows.
+
+        :param managed: of a node that reads fixed ones each time it is configured.
+        """
         descriptor = ParameterDescriptor(
             name=self.name,
             type=_TYPES[type(self.default)],
             description=self.description,
-            read_only=self.fixed,
+            read_only=self.at_start or (self.fixed and not managed),
             dynamic_typing=self.number_too,
         )
         if self.choices:
@@ -85,14 +91,18 @@ class Param:
         return ''
 
 
-def declare(node: Node, table: Sequence[Param]) -> None:
+def declare(
+    node: Node, table: Sequence[Param], configured: Callable[[], bool] | None = None
+) -> None:
     """Declare the parameters of a table and refuse what does not fit, now and later.
 
+    :param configured: of a managed node, whether it has read the fixed ones; None = another node.
     :raises ParameterError: a value from the command line or a file is not one of the choices.
     """
     for param in table:
+        descriptor = param.descriptor(managed=configured is not None)
         try:
-            node.declare_parameter(param.name, param.default, param.descriptor())
+            node.declare_parameter(param.name, param.default, descriptor)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ParameterError(f"parameter '{param.name}' ({param.takes()}): {error}") from error
         fault = param.fault(value_of(node, param.name))
@@ -100,14 +110,30 @@ def declare(node: Node, table: Sequence[Param]) -> None:
             raise ParameterError(fault)
     by_name = {param.name: param for param in table}
 
+    def fault_of(change: Parameter) -> str:
+        param = by_name.get(change.name)
+        if param is None:
+            return ''
+        # the same value again is no change: `ros2 param load` sets all of a file
+        locked = param.fixed and configured is not None and configured()
+        if locked and change.value != value_of(node, param.name):
+            return _locked(node, param.name)
+        return param.fault(change.value)
+
     def check(changes: list[Parameter]) -> SetParametersResult:
-        for change in changes:
-            fault = by_name[change.name].fault(change.value) if change.name in by_name else ''
-            if fault:
-                return SetParametersResult(successful=False, reason=fault)
-        return SetParametersResult(successful=True)
+        fault = next(filter(None, map(fault_of, changes)), '')
+        return SetParametersResult(successful=not fault, reason=fault)
 
     node.add_on_set_parameters_callback(check)
+
+
+def _locked(node: Node, name: str) -> str:
+    """Return why a fixed parameter of a configured node cannot change, and how it can."""
+    path = node.get_fully_qualified_name()
+    return (
+        f"parameter '{name}' is read when the node is configured: take it back first (ros2 "
+        f'lifecycle set {path} deactivate, then cleanup), set it, and configure and activate'
+    )
 
 
 def value_of(node: Node, name: str) -> Any:

@@ -4,33 +4,22 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from pose3d_ros.nodes.detector import DetectorNode
-from pose3d_ros.nodes.parameters import ParameterError, value_of
 from pose3d_ros.nodes.posenet import PoseNetNode
 from pose3d_ros.nodes.rootnet import RootNetNode
-from pose3d_ros.nodes.stage import Stage, run
-from pose3d_ros.nodes.stage_parameters import CAMERA
+from pose3d_ros.nodes.running import run
+from pose3d_ros.nodes.stage import Stage
 
 
 def make_pipeline() -> Sequence[Stage]:
-    """Return the three nodes, each handing its frames and results to the next.
-
-    :raises ParameterError: posenet is given another camera than rootnet, which has it for both.
-    """
+    """Return the three nodes, each handing its frames and results to the next."""
     with ExitStack() as undo:
         rootnet = RootNetNode(joined=True)
         undo.callback(rootnet.destroy_node)
-        posenet = PoseNetNode(joined=True, camera=rootnet.camera)
+        posenet = PoseNetNode(joined=True, lender=rootnet)
         undo.callback(posenet.destroy_node)
-        for param in CAMERA:
-            ours, others = value_of(rootnet, param.name), value_of(posenet, param.name)
-            if others not in (ours, param.default):
-                raise ParameterError(
-                    f"parameter '{param.name}' is {others} for posenet and {ours} for rootnet, "
-                    'whose camera counts for both in one process: set it for rootnet'
-                )
-        rootnet.downstream = posenet
+        rootnet.hand_to(posenet)
         detector = DetectorNode()  # last: images come in only once all is ready
-        detector.downstream = rootnet
+        detector.hand_to(rootnet)
         undo.pop_all()
     return detector, rootnet, posenet
 

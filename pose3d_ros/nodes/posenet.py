@@ -9,12 +9,12 @@ from visualization_msgs.msg import MarkerArray
 from pose3d_ros.camera import Camera
 from pose3d_ros.drawing import draw_overlay
 from pose3d_ros.msg import PersonArray, Pose3DArray
-from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, Cameras, Frame, Unusable, stamp_ns
+from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, Frame, Input, Unusable, stamp_ns
 from pose3d_ros.nodes.joining import JoiningStage
 from pose3d_ros.nodes.markers import MarkerMaker
 from pose3d_ros.nodes.messages import image_to_message, persons_from_message, poses_to_message
 from pose3d_ros.nodes.parameters import Param, value_of
-from pose3d_ros.nodes.stage import run
+from pose3d_ros.nodes.running import run
 from pose3d_ros.nodes.stage_parameters import (
     CAMERA,
     OWN_WEIGHTS,
@@ -25,7 +25,7 @@ from pose3d_ros.nodes.stage_parameters import (
 from pose3d_ros.nodes.target_frame import Mover, TargetFrame
 from pose3d_ros.one_euro import OneEuro
 from pose3d_ros.people import Persons, Poses
-from pose3d_ros.stages import POSENETS, Runs
+from pose3d_ros.stages import POSENETS, PoseNet, Runs
 from pose3d_ros.tracking3d import MotionOptions, Tracker3D
 
 _SMOOTHING = {'none': None, 'one_euro': OneEuro()}
@@ -73,25 +73,44 @@ class PoseNetNode(JoiningStage):
     """Image, camera_info, roots -> Pose3DArray on `poses`, `markers`, `overlay`.
 
     :param joined: people are handed over by the rootnet in the same process.
-    :param camera: the rootnet's camera in the same process; None = subscribe.
+    :param lender: the rootnet in the same process, which has the camera; None = subscribe.
     """
 
-    def __init__(self, joined: bool = False, camera: Cameras | None = None, **options: Any) -> None:
-        super().__init__('posenet', PARAMETERS, 'roots', joined, camera, **options)
-        load = POSENETS[value_of(self, 'model')]
-        self._posenet = load(weights_dir(self), runtime_options(self), own_weights(self))
+    _posenet: PoseNet
+    _tracker: Tracker3D
+    _target: TargetFrame | None
+
+    def __init__(
+        self, joined: bool = False, lender: JoiningStage | None = None, **options: Any
+    ) -> None:
+        super().__init__('posenet', PARAMETERS, 'roots', joined, lender, **options)
         self._poses = self.create_publisher(Pose3DArray, 'poses', RESULT_QOS)
         self._markers = self.create_publisher(MarkerArray, 'markers', RESULT_QOS)
         self._overlay = self.create_publisher(Image, 'overlay', SENSOR_QOS)
         self._make_markers = MarkerMaker()
-        self._tracker = Tracker3D(self._posenet.skeleton)
+        self.start()
+
+    def load(self) -> None:
+        """Load the posenet."""
+        super().load()
+        load = POSENETS[value_of(self, 'model')]
+        self._posenet = load(weights_dir(self), runtime_options(self), own_weights(self))
         frame = value_of(self, 'target_frame')
         self._target = TargetFrame(self, frame) if frame else None
-        self.start()
+
+    def unload(self) -> None:
+        """Forget the posenet."""
+        del self._posenet
+        self._target = None
+
+    def subscribe(self) -> Sequence[Input]:
+        """Subscribe; ids may be others' by now, and who was there before has gone on unseen."""
+        self._tracker = Tracker3D(self._posenet.skeleton)
+        return super().subscribe()
 
     def process(self, frame: Frame, given: Persons | PersonArray) -> Poses:
         """Estimate and publish the poses of an image's people, and of those who coast."""
-        camera = self.camera.camera_of(frame)
+        camera = self.camera_of(frame)
         if isinstance(given, Persons):
             persons = given
         else:

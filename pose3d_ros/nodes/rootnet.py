@@ -9,7 +9,7 @@ from pose3d_ros.nodes.inputs import RESULT_QOS, Frame
 from pose3d_ros.nodes.joining import JoiningStage
 from pose3d_ros.nodes.messages import persons_from_message, persons_to_message
 from pose3d_ros.nodes.parameters import Param, value_of
-from pose3d_ros.nodes.stage import run
+from pose3d_ros.nodes.running import run
 from pose3d_ros.nodes.stage_parameters import (
     CAMERA,
     OWN_WEIGHTS,
@@ -18,7 +18,7 @@ from pose3d_ros.nodes.stage_parameters import (
     weights_dir,
 )
 from pose3d_ros.people import Persons
-from pose3d_ros.stages import ROOTNETS, ROOTNETS_OF_STATURE, Runs
+from pose3d_ros.stages import ROOTNETS, ROOTNETS_OF_STATURE, RootNet, Runs
 
 PARAMETERS = (
     *CAMERA,
@@ -42,28 +42,37 @@ class RootNetNode(JoiningStage):
     :param joined: people are handed over by the detector in the same process.
     """
 
+    _rootnet: RootNet
+
     def __init__(self, joined: bool = False, **options: Any) -> None:
         super().__init__('rootnet', PARAMETERS, 'detections', joined, None, **options)
-        model = value_of(self, 'model')
-        if model not in ROOTNETS_OF_STATURE and _body(self) != BodySize():
+        self._publisher = self.create_publisher(PersonArray, 'roots', RESULT_QOS)
+        self.start()
+
+    def load(self) -> None:
+        """Load the rootnet, and say what its distances rest on."""
+        super().load()
+        model, body = value_of(self, 'model'), _body(self)
+        if model not in ROOTNETS_OF_STATURE and body != BodySize():
             self.get_logger().warning(
                 f"'person_height_m' and 'person_height_stddev_m' change nothing: model {model} has "
                 f'learned how tall people are; {", ".join(ROOTNETS_OF_STATURE)} takes them'
             )
         self._rootnet = ROOTNETS[model](weights_dir(self), runtime_options(self), own_weights(self))
-        self._publisher = self.create_publisher(PersonArray, 'roots', RESULT_QOS)
         if model in ROOTNETS_OF_STATURE:
-            body = _body(self)
             self.get_logger().info(
                 f'distances rest on people being {body.height_m:.2f} m tall, standard deviation '
                 f'{body.height_stddev_m:.2f} m'
             )
-        self.start()
+
+    def unload(self) -> None:
+        """Forget the rootnet."""
+        del self._rootnet
 
     def process(self, frame: Frame, given: Persons | PersonArray) -> Persons:
         """Estimate and publish the roots of an image's people."""
         persons = given if isinstance(given, Persons) else persons_from_message(given)
-        camera = self.camera.camera_of(frame)
+        camera = self.camera_of(frame)
         persons = self._rootnet(frame.image, persons, camera, _body(self))
         self._publisher.publish(persons_to_message(persons, frame.header, camera))
         return persons

@@ -1,48 +1,54 @@
-"""What the three stages share: one worker, the newest frame, the count of everything else."""
+"""What the three stages share: a managed life, one worker, the count of what became of frames."""
 
-import sys
-import threading
+import gc
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.executors import Executor, SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import SetBool
 
 from pose3d_ros.camera import CameraError
 from pose3d_ros.models.batches import OutOfMemory
 from pose3d_ros.models.detection import OptionsError
 from pose3d_ros.models.runtime import RuntimeUnavailable
+from pose3d_ros.nodes import diagnosis
 from pose3d_ros.nodes.accounting import Accounting, Sample
 from pose3d_ros.nodes.ages import age_ms, why_ageless, why_stale
-from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Unusable, call_every
-from pose3d_ros.nodes.interrupts import Interrupts
+from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Input, Unusable, call_every
 from pose3d_ros.nodes.messages import MessageError
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
 from pose3d_ros.nodes.python_log import log_to_ros
-from pose3d_ros.nodes.stage_parameters import STAGE
+from pose3d_ros.nodes.stage_parameters import STAGE, weights_in_use
+from pose3d_ros.nodes.worker import Worker
 from pose3d_ros.stages import Runs
-from pose3d_ros.transport import prepare_process
+from pose3d_ros.transport import release_memory
 from pose3d_ros.weights import WeightsError
 
 #: How often the same is said. rclpy counts by the line that logs, and raises where one line logs
 #: with two severities: each message needs a call of its own.
 LOG_EVERY_S = 5.0
-_POLL_S = 0.1  # a signal does not wake the executor
+_END_S = 10.0  # for the job in hand, when the process ends
 
 #: What a user can cause at the start; said in one line, without a traceback.
 START_ERRORS = (WeightsError, RuntimeUnavailable, OptionsError, ParameterError, CameraError)
 
+_SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
-class Stage(Node):
-    """A node with one worker thread that takes the newest job and publishes its result.
 
-    A job is a frame and what the stage before made of it. A subclass subscribes, calls `submit`
-    for each job, and implements `process`, which returns what the next stage gets.
+class Stage(LifecycleNode):
+    """A managed node with one worker thread that takes the newest job and publishes its result.
+
+    A job is a frame and what the stage before made of it. Configuring loads the networks,
+    activating subscribes and starts the worker; each has its opposite. A subclass implements
+    `load`, `unload`, `subscribe`, `networks` and `process`, and calls `start` when it is made.
+    Its publishers last as long as the node: only the worker publishes, which is at rest while the
+    node is inactive.
 
     :param name: node name.
     :param parameters: the subclass's own, besides those of every stage.
@@ -51,38 +57,45 @@ class Stage(Node):
     def __init__(self, name: str, parameters: Sequence[Param], **options: Any) -> None:
         super().__init__(name, **options)
         log_to_ros(self.get_logger())
-        declare(self, (*STAGE, *parameters))
+        #: Whether networks are loaded.
+        self.configured = False
+        declare(self, (*STAGE, *parameters), lambda: self.configured)
         self.accounting = Accounting()
-        #: The next stage in the same process, which gets results directly.
-        self.downstream: Stage | None = None
-        self._waiting: tuple[Frame, Any] | None = None
-        self._changed = threading.Condition()
-        self._closed = False
-        self._worker = threading.Thread(target=self._work, name=name, daemon=True)
+        self._downstream: Stage | None = None
+        self._worker: Worker[tuple[Frame, Any]] = Worker(name, lambda job: self._do(*job))
+        self._inputs: Sequence[Input] = ()
+        self._active, self._enabled = False, True
+        self._began_s = 0.0  # when the worker started last
+        self._weights = ''
+        self._starting = False
+        self._error: Exception | None = None  # why the last transition failed
+        self._stale_said = 0  # of the stale ones, when diagnostics were published last
         self._latency = self.create_publisher(DiagnosticArray, '~/latency', RESULT_QOS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', RESULT_QOS)
-        self._stale_said = 0  # of the stale ones, when diagnostics were published last
+        self.create_service(SetBool, '~/enable', self._take_enable)
+        self._refuse_wrong_transitions()
         call_every(self, 1.0, self._publish_diagnostics)
 
-    def start(self) -> None:
-        """Start the worker; called once everything it uses is there."""
-        for network in self.networks():
-            network.warm_up()
-        self._worker.start()
-        models = ', '.join(sorted({n.precision for n in self.networks()})) or value_of(
-            self, 'precision'
-        )
-        self.get_logger().info(f'ready: {value_of(self, "model")} on {self._device()} ({models})')
+    # What a subclass implements.
 
-    def submit(self, frame: Frame, given: Any = None) -> None:
-        """Hand a job to the worker; the one that still waits is dropped for it."""
-        self.accounting.count('received')
-        with self._changed:
-            dropped, self._waiting = self._waiting is not None, (frame, given)
-            self._changed.notify_all()
-        if dropped:
-            self.accounting.count('dropped')
-            self._say_dropped()
+    def load(self) -> None:
+        """Load the networks, as the parameters say; nothing stays of what fails half-way.
+
+        :raises Exception: of START_ERRORS, what a user can mend.
+        """
+        raise NotImplementedError
+
+    def unload(self) -> None:
+        """Forget the networks."""
+        raise NotImplementedError
+
+    def subscribe(self) -> Sequence[Input]:
+        """Subscribe to what the stage works on: callbacks call `submit` for each job."""
+        raise NotImplementedError
+
+    def networks(self) -> Sequence[Runs]:
+        """Return the networks that the stage has loaded, for their time."""
+        raise NotImplementedError
 
     def process(self, frame: Frame, given: Any) -> Any:
         """Do the stage's work on a job, publish it, and return what the next stage needs.
@@ -91,69 +104,199 @@ class Stage(Node):
         """
         raise NotImplementedError
 
-    def networks(self) -> Sequence[Runs]:
-        """Return the networks that the stage runs, for their time."""
-        raise NotImplementedError
+    # The managed life.
+
+    def start(self) -> None:
+        """Configure and activate, unless a lifecycle manager is to do that.
+
+        :raises Exception: why that failed; of START_ERRORS, what a user can mend.
+        """
+        if not value_of(self, 'autostart'):
+            self.get_logger().info(
+                'waits to be configured and activated, by a lifecycle manager or by ros2 '
+                f'lifecycle set {self.get_fully_qualified_name()} configure, then activate'
+            )
+            return
+        self._starting = True
+        try:
+            for transition in (self.trigger_configure, self.trigger_activate):
+                transition()
+                if self._error is not None:
+                    raise self._error
+        except BaseException:
+            self.destroy_node()
+            raise
+        self._starting = False
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the networks and warm them up."""
+        return self._attempt(self._configure, self._forget)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and work, unless that is disabled."""
+        return self._attempt(self._activate, self._rest)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe, and let the worker rest when the job in hand is done."""
+        self._active, self._error = False, None
+        self._rest()
+        return _SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget the networks."""
+        self._error = None
+        self._forget()
+        return _SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Work no more and forget the networks, whatever the state was."""
+        self.on_deactivate(state)
+        self._forget()
+        return _SUCCESS
+
+    def _attempt(
+        self, action: Callable[[], None], undo: Callable[[], None]
+    ) -> TransitionCallbackReturn:
+        """Do what a transition is for; where that fails, say why, and leave nothing of it."""
+        self._error = None
+        try:
+            action()
+        # the node outlives any transition; rclpy would swallow the reason
+        except Exception as error:  # noqa: BLE001
+            self._error = error
+            undo()
+            if not self._starting:  # otherwise `start` hands it on
+                known = isinstance(error, START_ERRORS)
+                self.get_logger().error(str(error) if known else traceback.format_exc())
+            return _FAILURE
+        return _SUCCESS
+
+    def _configure(self) -> None:
+        self.load()
+        self.configured = True
+        for network in self.networks():
+            network.warm_up()
+        self._weights = weights_in_use(self)
+        models = ', '.join(sorted({n.precision for n in self.networks()})) or value_of(
+            self, 'precision'
+        )
+        self.get_logger().info(f'ready: {value_of(self, "model")} on {self._device()} ({models})')
+
+    def _forget(self) -> None:
+        if self.configured:
+            self.configured = False
+            self.unload()
+        # networks are in cycles of references, and malloc would keep their memory for the next
+        gc.collect()
+        release_memory()
+
+    def _activate(self) -> None:
+        self._active = True
+        if self._enabled:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._began_s = perf_counter()
+        self._worker.start()
+        self._inputs = self.subscribe()
+
+    def _rest(self) -> None:
+        for one in self._inputs:
+            one.close()
+        self._inputs = ()
+        if self._worker.stop():
+            self.accounting.count('dropped')
+
+    def _take_enable(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        """Take images or none: at once where the node is active, otherwise once it is."""
+        if request.data != self._enabled:
+            self._enabled = request.data
+            if self._active:
+                self._begin() if self._enabled else self._rest()
+        response.success, response.message = True, self._state()
+        return response
+
+    def _state(self) -> str:
+        """Return the state as diagnostics have it: to a manager, a disabled node is active."""
+        label = str(self._state_machine.current_state[1])
+        return 'disabled' if label == 'active' and not self._enabled else label
+
+    def _refuse_wrong_transitions(self) -> None:
+        """Answer those that the state does not have: rclpy raises, which would end the process.
+
+        https://github.com/ros2/rclpy/issues/1209
+        """
+        change = self._service_change_state.callback
+
+        def answer(
+            request: ChangeState.Request, response: ChangeState.Response
+        ) -> ChangeState.Response:
+            try:
+                return change(request, response)
+            except rclpy_implementation.RCLError:
+                wanted = request.transition.label or request.transition.id
+                self.get_logger().warning(
+                    f'no transition {wanted} from this state ({self._state()})'
+                )
+                response.success = False
+                return response
+
+        self._service_change_state.callback = answer
 
     def close(self) -> None:
-        """Stop the worker after the job in hand."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        if self._worker.is_alive():
-            self._worker.join(timeout=10.0)
+        """Stop the worker after the job in hand, for good: the process ends.
+
+        Subscriptions stay, as another thread may wait for them still.
+        """
+        self._active = False
+        self._worker.stop(_END_S)
 
     def destroy_node(self) -> None:
         """Take the node down: the worker first, which uses it."""
         self.close()
         super().destroy_node()
+        # it holds on to the node, which rclpy leaves to the collector of garbage
+        self._state_machine.destroy_when_not_in_use()
 
-    def has_room(self) -> bool:
-        """Return whether no job waits here: one may be in work."""
-        return self._waiting is None
+    # Jobs.
 
-    def _work(self) -> None:
-        while (job := self._next_job()) is not None:
-            try:
-                self._run(*job)
-            except (Unusable, MessageError, CameraError) as reason:
-                self.get_logger().warning(
-                    f'frame skipped: {reason}', throttle_duration_sec=LOG_EVERY_S
-                )
-                self.accounting.count('skipped')
-            except OutOfMemory as reason:
-                self.get_logger().error(
-                    f'frame failed: {reason}', throttle_duration_sec=LOG_EVERY_S
-                )
-                self.accounting.count('failed')
-            # the node outlives any frame; what went wrong is said and counted
-            except Exception:  # noqa: BLE001
-                if not rclpy.ok():
-                    return
-                self.get_logger().error(
-                    f'frame failed:\n{traceback.format_exc()}', throttle_duration_sec=LOG_EVERY_S
-                )
-                self.accounting.count('failed')
+    def hand_to(self, stage: 'Stage') -> None:
+        """Hand results to another stage of the same process."""
+        self._downstream = stage
+        self._worker.downstream = stage._worker
 
-    def _next_job(self) -> tuple[Frame, Any] | None:
-        """Wait for a job, and for room behind us: work on a frame is never begun to be dropped."""
-        while True:
-            if self.downstream is not None:
-                self.downstream.wait_for_room(self)
-            with self._changed:
-                if self._closed:
-                    return None
-                if self._waiting is not None:
-                    job, self._waiting = self._waiting, None
-                    self._changed.notify_all()
-                    return job
-                self._changed.wait()
+    def submit(self, frame: Frame, given: Any = None) -> None:
+        """Hand a job to the worker; the one that still waits is dropped for it.
 
-    def wait_for_room(self, upstream: 'Stage') -> None:
-        """Wait until no job waits here, or either stage closes."""
-        with self._changed:
-            while self._waiting is not None and not self._closed and not upstream._closed:
-                self._changed.wait(timeout=0.5)
+        Nothing happens where the node is not active: its stage before may be.
+        """
+        dropped = self._worker.submit((frame, given))
+        if dropped is None:
+            return
+        self.accounting.count('received')
+        if dropped:
+            self.accounting.count('dropped')
+            self._say_dropped()
+
+    def _do(self, frame: Frame, given: Any) -> None:
+        try:
+            self._run(frame, given)
+        except (Unusable, MessageError, CameraError) as reason:
+            self.get_logger().warning(f'frame skipped: {reason}', throttle_duration_sec=LOG_EVERY_S)
+            self.accounting.count('skipped')
+        except OutOfMemory as reason:
+            self.get_logger().error(f'frame failed: {reason}', throttle_duration_sec=LOG_EVERY_S)
+            self.accounting.count('failed')
+        # the node outlives any frame; what went wrong is said and counted
+        except Exception:  # noqa: BLE001
+            if not rclpy.ok():
+                return
+            self.get_logger().error(
+                f'frame failed:\n{traceback.format_exc()}', throttle_duration_sec=LOG_EVERY_S
+            )
+            self.accounting.count('failed')
 
     def _run(self, frame: Frame, given: Any) -> None:
         if self._is_stale(frame):
@@ -165,8 +308,8 @@ class Stage(Node):
         sample = self.accounting.frame_done(
             end, (end - start) * 1e3, network_ms, age_ms(self, frame.header)
         )
-        if self.downstream is not None:
-            self.downstream.submit(frame, result)
+        if self._downstream is not None:
+            self._downstream.submit(frame, result)
         if self._latency.get_subscription_count():
             self._publish_latency(frame, sample)
 
@@ -188,7 +331,8 @@ class Stage(Node):
         return False
 
     def _device(self) -> str:
-        return ', '.join(sorted({n.device for n in self.networks()})) or value_of(self, 'device')
+        networks = self.networks() if self.configured else ()
+        return ', '.join(sorted({n.device for n in networks})) or value_of(self, 'device')
 
     def _network_s(self) -> float:
         return sum(network.busy_s for network in self.networks())
@@ -203,70 +347,46 @@ class Stage(Node):
     def describe(self) -> dict[str, str]:
         """Return what its numbers rest on, for diagnostics."""
         precisions = ','.join(n.precision for n in self.networks())
-        return {'model': value_of(self, 'model'), 'precision': precisions}
+        model = value_of(self, 'model')
+        return {'model': model, 'precision': precisions, 'weights_sha256': self._weights}
 
     def _publish_latency(self, frame: Frame, sample: Sample) -> None:
         """Publish the times of one result, under the header of its image."""
         values = {key: value for key, value in vars(sample).items() if value == value}
-        status = self._status(values, f'{sample.age_ms:.1f} ms old')
+        text = f'{sample.age_ms:.1f} ms old'
+        status = diagnosis.status(self, 'frames', DiagnosticStatus.OK, text, values, self._device())
         self._latency.publish(DiagnosticArray(header=frame.header, status=[status]))
 
     def _publish_diagnostics(self) -> None:
-        values = self.accounting.summary()
-        stale = f', {values["stale"]:.0f} stale' if values['stale'] else ''
-        status = self._status(
-            values, f'{values.get("rate_hz", 0.0):.1f} Hz, {values["dropped"]:.0f} dropped{stale}'
-        )
-        if values['stale'] > self._stale_said:
-            status.level = DiagnosticStatus.WARN
-        self._stale_said = int(values['stale'])
-        status.values += [KeyValue(key=key, value=text) for key, text in self.describe().items()]
-        message = DiagnosticArray(status=[status])
+        state, device = self._state(), self._device()
+        values: dict[str, object] = dict(self.accounting.summary())
+        values |= {'state': state, **(self.describe() if self.configured else {})}
+        if state == 'active':
+            level, text = self._diagnose()
+            inputs = diagnosis.inputs_status(self, self._inputs, device)
+        else:
+            level, text = self._explain_rest(state)
+            inputs = diagnosis.status(self, 'inputs', DiagnosticStatus.STALE, text, {}, device)
+        frames = diagnosis.status(self, 'frames', level, text, values, device)
+        message = DiagnosticArray(status=[frames, inputs])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 
-    def _status(self, values: Mapping[str, float], message: str) -> DiagnosticStatus:
-        return DiagnosticStatus(
-            level=DiagnosticStatus.OK,
-            name=f'{self.get_fully_qualified_name().lstrip("/")}: frames',
-            message=message,
-            hardware_id=self._device(),
-            values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
-        )
+    def _diagnose(self) -> tuple[bytes, str]:
+        """Return the level of what became of frames, and why it is that."""
+        now_s, counts = perf_counter(), self.accounting
+        seconds = min(diagnosis.WINDOW_S, now_s - self._began_s)
+        recent = counts.recent(now_s, seconds)
+        level, passed = diagnosis.beyond_limits(self, recent)
+        if counts.stale > self._stale_said:
+            level = max(level, DiagnosticStatus.WARN)
+        self._stale_said = counts.stale
+        stale = f'{counts.stale} stale' if counts.stale else ''
+        texts = (f'{recent.rate_hz:.1f} Hz', f'{counts.dropped} dropped', passed, stale)
+        return level, ', '.join(filter(None, texts))
 
-
-def _text(value: float) -> str:
-    # counters to the last frame, also after days
-    return str(value) if isinstance(value, int) else f'{value:.6g}'
-
-
-def run(
-    make_stages: Callable[[], Sequence[Stage]],
-    args: list[str] | None = None,
-    make_executor: Callable[[], Executor] = SingleThreadedExecutor,
-) -> None:
-    """Be a process of stages: start ROS, spin until told to stop, exit 1 when it cannot start."""
-    prepare_process()
-    interrupts = Interrupts()
-    stages: Sequence[Stage] = ()
-    status = 0
-    try:
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        with interrupts.raised():
-            stages = make_stages()
-        executor = make_executor()
-        for stage in stages:
-            executor.add_node(stage)
-        while not interrupts.came:
-            executor.spin_once(timeout_sec=_POLL_S)
-    except START_ERRORS as error:
-        print(f'error: {error}', file=sys.stderr)
-        status = 1
-    except KeyboardInterrupt:
-        pass  # asked to end while networks were loaded
-    finally:
-        for stage in stages:
-            stage.destroy_node()
-        rclpy.try_shutdown()
-        interrupts.ignore()
-    sys.exit(status)
+    def _explain_rest(self, state: str) -> tuple[bytes, str]:
+        """Return why no images are taken; what a transition failed for is an error."""
+        if self._error is not None:
+            return DiagnosticStatus.ERROR, f'{state}: {self._error}'
+        return DiagnosticStatus.STALE, f'{state}: no images are taken'

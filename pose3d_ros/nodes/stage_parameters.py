@@ -11,10 +11,17 @@ from rclpy.node import Node
 from pose3d_ros.loading import engine_dir
 from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
 from pose3d_ros.nodes.parameters import Param, value_of
-from pose3d_ros.stages import OwnWeights
+from pose3d_ros.stages import OwnWeights, weights_sha256
 
 #: What every stage takes.
 STAGE = (
+    Param(
+        'autostart',
+        True,
+        'true = the node configures and activates itself at the start; false = it waits for a '
+        'lifecycle manager to do it',
+        at_start=True,
+    ),
     Param(
         'device',
         'CPU',
@@ -74,7 +81,34 @@ STAGE = (
         'seconds without an input after which a warning names its topic and publishers',
         1.0,
         3600.0,
+        fixed=False,
     ),
+    Param(
+        'warn_age_ms',
+        0.0,
+        'diagnostics warn when images are older than this at their result, the median of the last '
+        '5 s, milliseconds; 0 = never',
+        0.0,
+        60_000.0,
+        fixed=False,
+    ),
+    Param(
+        'error_age_ms',
+        0.0,
+        'the same as an error, milliseconds; 0 = never',
+        0.0,
+        60_000.0,
+        fixed=False,
+    ),
+    Param(
+        'warn_rate_hz',
+        0.0,
+        'diagnostics warn when fewer results a second than this came in the last 5 s; 0 = never',
+        0.0,
+        1000.0,
+        fixed=False,
+    ),
+    Param('error_rate_hz', 0.0, 'the same as an error; 0 = never', 0.0, 1000.0, fixed=False),
 )
 
 #: What the stages that need a camera take besides.
@@ -142,3 +176,8 @@ def own_weights(node: Node) -> OwnWeights:
     return OwnWeights(
         Path(path).expanduser() if path else None, None if epoch < 0 else epoch, flip_test
     )
+
+
+def weights_in_use(node: Node) -> str:
+    """Return the beginning of the sha256 of the weights that the parameters name."""
+    return weights_sha256(value_of(node, 'model'), own_weights(node))[:12]

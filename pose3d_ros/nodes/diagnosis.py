@@ -1,0 +1,63 @@
+"""What a stage says in /diagnostics: its levels, in the form of diagnostic_updater."""
+
+from collections.abc import Mapping, Sequence
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+from pose3d_ros.nodes.accounting import Recent
+from pose3d_ros.nodes.inputs import Input
+from pose3d_ros.nodes.parameters import value_of
+
+#: Results of the last seconds make the rate and age that the limits are for.
+WINDOW_S = 5.0
+# A node that has just begun has no rate yet.
+_SETTLED_S = 2.0
+
+_LEVELS = (
+    (DiagnosticStatus.ERROR, 'error_age_ms', 'error_rate_hz'),
+    (DiagnosticStatus.WARN, 'warn_age_ms', 'warn_rate_hz'),
+)
+
+
+def status(
+    node: Node, task: str, level: bytes, message: str, values: Mapping[str, object], device: str
+) -> DiagnosticStatus:
+    """Return the status of one task of a node, named as diagnostic_updater does."""
+    return DiagnosticStatus(
+        level=level,
+        name=f'{node.get_fully_qualified_name().lstrip("/")}: {task}',
+        message=message,
+        hardware_id=device,
+        values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
+    )
+
+
+def beyond_limits(node: Node, recent: Recent) -> tuple[bytes, str]:
+    """Return the level that rate and age give by the parameters, and which limit is passed."""
+    for level, age, rate in _LEVELS:
+        limit_ms, limit_hz = value_of(node, age), value_of(node, rate)
+        if limit_ms and recent.age_ms > limit_ms:
+            return level, f"images are {recent.age_ms:.0f} ms old, '{age}' is {limit_ms:g}"
+        if limit_hz and recent.seconds > _SETTLED_S and recent.rate_hz < limit_hz:
+            return level, f"{recent.rate_hz:.1f} results a second, '{rate}' is {limit_hz:g}"
+    return DiagnosticStatus.OK, ''
+
+
+def inputs_status(node: Node, inputs: Sequence[Input], device: str) -> DiagnosticStatus:
+    """Return what comes on each input, and why one that is silent may be; that is logged too."""
+    silences = [text for text in (one.watch() for one in inputs) if text]
+    level = DiagnosticStatus.WARN if silences else DiagnosticStatus.OK
+    come = 'all inputs come' if inputs else 'all is handed over in this process'
+    values = {
+        one.topic: f'{one.count} messages, the last {one.silent_s():.1f} s ago'
+        if one.count
+        else 'no message'
+        for one in inputs
+    }
+    return status(node, 'inputs', level, '; '.join(silences) or come, values, device)
+
+
+def _text(value: object) -> str:
+    # counters to the last frame, also after days
+    return f'{value:.6g}' if isinstance(value, float) else str(value)

@@ -1,0 +1,46 @@
+"""A process of stages, from its start to its exit status."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from pose3d_ros.nodes.interrupts import Interrupts
+from pose3d_ros.nodes.stage import START_ERRORS, Stage
+from pose3d_ros.transport import prepare_process
+
+_POLL_S = 0.1  # a signal does not wake the executor
+
+
+def run(
+    make_stages: Callable[[], Sequence[Stage]],
+    args: list[str] | None = None,
+    make_executor: Callable[[], Executor] = SingleThreadedExecutor,
+) -> None:
+    """Be a process of stages: start ROS, spin until told to stop, exit 1 when it cannot start."""
+    prepare_process()
+    interrupts = Interrupts()
+    stages: Sequence[Stage] = ()
+    status = 0
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        with interrupts.raised():
+            stages = make_stages()
+        executor = make_executor()
+        for stage in stages:
+            executor.add_node(stage)
+        while not interrupts.came:
+            executor.spin_once(timeout_sec=_POLL_S)
+    except START_ERRORS as error:
+        print(f'error: {error}', file=sys.stderr)
+        status = 1
+    except KeyboardInterrupt:
+        pass  # asked to end while networks were loaded
+    finally:
+        for stage in stages:
+            stage.destroy_node()
+        rclpy.try_shutdown()
+        interrupts.ignore()
+    sys.exit(status)
