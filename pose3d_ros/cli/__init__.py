@@ -7,8 +7,8 @@ from types import ModuleType
 
 DESCRIPTION = """
 Absolute 3D poses of people from one camera: weights, films, measurements. None of these needs ROS
-but `bag`, `demo` and a few benchmarks; the nodes are started by `ros2 run pose3d_ros NODE`, or
-pose3d_NODE where ROS 2 came by pip. `pose3d COMMAND --help` says more.
+but `bag`, `demo`, `parameters` and a few benchmarks; the nodes are started by `ros2 run pose3d_ros
+NODE`, or pose3d_NODE where ROS 2 came by pip. `pose3d COMMAND --help` says more.
 """
 
 #: sub-command -> module, imported only when it is asked for
@@ -23,6 +23,7 @@ COMMANDS = {
     'train': 'train RootNet or PoseNet on data sets',
     'evaluate': 'score RootNet and PoseNet on a data set by the published protocols',
     'train-smoke': 'the whole way once: train small networks, score, export and run them',
+    'parameters': 'print the page of all parameters of the nodes, docs/parameters.md',
     'benchmark': 'measure accuracy and speed',
 }
 
