@@ -1,19 +1,19 @@
 """Whether a stage computes the same on another device or in fewer digits: one look at a picture.
 
-The picture `data/person.jpg` is cut out of the demonstration of Pose2Sim (BSD-3-Clause).
+The picture is drawn (`mannequin`): the default networks differ between f32 and fewer digits on it
+about as they do on a photograph.
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
 from time import perf_counter
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 
+from pose3d_ros import mannequin
 from pose3d_ros.camera import Camera
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
@@ -29,11 +29,8 @@ _CORNER_OF_HEIGHT = 0.03
 _DEPTH = 0.03
 _JOINT_M = 0.03
 
-#: The person is put into a grey picture of most cameras' aspect, 16:9: TensorRT builds the detector
-#: for the size of what it is given, and so not in vain.
-_WIDTH, _GREY, _LEFT = 796, 114, 258
-#: Around the person there, x, y, width, height in pixels, as YOLOX finds it.
-_BOX = (_LEFT + 67.9, 50.6, 171.9, 369.5)
+#: Around the person in the picture, x, y, width, height in pixels, as YOLOX finds it.
+_BOX = (318.9, 26.5, 171.9, 413.8)
 #: Where the person is taken to be, for a posenet.
 _ROOT_M = (0.0, 0.0, 3.0)
 
@@ -134,18 +131,11 @@ def _corners(boxes: np.ndarray) -> np.ndarray:
 
 @cache
 def _picture() -> np.ndarray:
-    """Return the picture (448, 796, 3) uint8 BGR."""
-    data = resources.files('pose3d_ros.data').joinpath('person.jpg').read_bytes()
-    person = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
-    height, width = person.shape[:2]
-    picture = np.full((height, _WIDTH, 3), _GREY, np.uint8)
-    picture[:, _LEFT : _LEFT + width] = person
-    return picture
+    return mannequin.draw()
 
 
 def _camera() -> Camera:
-    height, width = _picture().shape[:2]
-    return Camera.fallback(width, height)
+    return Camera.fallback(mannequin.WIDTH, mannequin.HEIGHT)
 
 
 def _person() -> Persons:
