@@ -153,7 +153,7 @@ class Decoder:
     def _camera(self, record: Recorded, header: Header, image: np.ndarray) -> Camera:
         if self._images.given is not None:
             return self._images.given(image.shape[1], image.shape[0])
-        topic = f'{self._path}: camera_info on {self._images.info_topic}'
+        topic = self._images.info_topic
         known = self._known
         # all but the stamp, which is 8 bytes behind the 4 of the encapsulation
         if known is None or known[0] != record.info[12:]:
@@ -161,10 +161,12 @@ class Decoder:
             try:
                 camera = camera_from_info(info, self._rectified)
             except CameraError as error:
-                raise BagError(f'{topic} cannot be used: {error}; {_REMEDY}') from error
+                raise BagError(
+                    f'{self._path}: camera_info on {topic} cannot be used: {error}; {_REMEDY}'
+                ) from error
             known = self._known = (record.info[12:], camera, info.header.frame_id)
-        if fault := camera_mismatch(known[1], known[2], image, header.frame_id):
-            raise BagError(f'{topic} {fault} {_REMEDY[0].upper()}{_REMEDY[1:]}')
+        if fault := camera_mismatch(topic, known[1], known[2], image, header.frame_id):
+            raise BagError(f'{self._path}: {fault} {_REMEDY[0].upper()}{_REMEDY[1:]}')
         return known[1]
 
 

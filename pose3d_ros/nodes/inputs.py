@@ -291,8 +291,8 @@ class CameraInput:
         if camera is None:
             raise Unusable(f'camera_info on {topic} cannot be used: {self._fault}')
         ours, theirs = frame.header.frame_id, info.header.frame_id
-        if fault := camera_mismatch(camera, theirs, frame.image, ours):
-            raise Unusable(f'camera_info on {topic} {fault}')
+        if fault := camera_mismatch(topic, camera, theirs, frame.image, ours):
+            raise Unusable(fault)
         return camera
 
 

@@ -162,9 +162,12 @@ def camera_from_info(info: CameraInfo, rectified: bool) -> Camera:
     return camera
 
 
-def camera_mismatch(camera: Camera, its_frame: str, image: np.ndarray, frame: str) -> str:
+def camera_mismatch(
+    topic: str, camera: Camera, its_frame: str, image: np.ndarray, frame: str
+) -> str:
     """Return why a camera_info is not of the camera that took an image; '' = it may be.
 
+    :param topic: of the camera_info.
     :param its_frame: frame_id of the camera_info; '' = not said.
     :param image: (h, w, 3).
     :param frame: frame_id of the image; '' = not said.
@@ -172,12 +175,13 @@ def camera_mismatch(camera: Camera, its_frame: str, image: np.ndarray, frame: st
     height, width = image.shape[:2]
     if (camera.width, camera.height) != (width, height):
         return (
-            f'is for {camera.width} x {camera.height} pixels, but the image has {width} x '
-            f'{height}: are they of the same camera?'
+            f'camera_info on {topic} is for {camera.width} x {camera.height} pixels, but the '
+            f'image has {width} x {height}: are they of the same camera?'
         )
     if frame and its_frame and frame != its_frame:
         return (
-            f"is in frame '{its_frame}', but the image in '{frame}': are they of the same camera?"
+            f"camera_info on {topic} is in frame '{its_frame}', but the image in '{frame}': are "
+            'they of the same camera?'
         )
     return ''
 
