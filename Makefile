@@ -1,7 +1,7 @@
 # make setup        everything needed, into .venv: ROS 2 from wheels, this package with its messages
 # make demo         setup, then the demonstration
 # make test         setup, weights and clips, then all tests
-# make train-smoke  setup, then small networks trained, scored, exported and run (11 minutes)
+# make train-smoke  setup, then small networks trained, scored, exported and run (6 minutes)
 # make lint         setup, then ruff, mypy and codespell
 # make pictures     setup and demo, then the pictures of README and docs anew
 # make clean        remove what was built (not .venv itself, and nothing that was fetched)

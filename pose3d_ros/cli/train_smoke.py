@@ -46,6 +46,11 @@ _INTERRUPTED = 130
 _POLL_S = 0.05
 _INTO_EPOCH_S = 1.0
 _TILE_PX = 384
+# What the published recipes are changed by, so that there is something to see after minutes.
+_RECIPES: dict[str, list[object]] = {
+    'rootnet': [],
+    'posenet': ['--crop-px', 128, '--heatmap-weight', 0.5],
+}
 
 
 class SmokeError(RuntimeError):
@@ -175,7 +180,7 @@ def _train(network: str, arguments: argparse.Namespace) -> None:
     words += ['--workers', 1, '--cpu']
     recipe: list[object] = ['--weights', _FIRST_WEIGHTS, '--backbone', 18, '--batch', 16]
     recipe += ['--epochs', arguments.epochs, '--decay-epochs', arguments.epochs - 1]
-    recipe += ['--learning-rate', 5e-4]
+    recipe += ['--learning-rate', 5e-4, *_RECIPES[network]]
     recipe += ['--precision', 'bf16' if report.machine()['bf16'] else 'f32']
     with _ctrl_c_after(out / 'snapshot_0.pth.tar'):
         _command(*words, *recipe, expected=_INTERRUPTED)
