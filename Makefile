@@ -35,7 +35,7 @@ demo: setup
 ALONE := test/test_training.py test/test_train_smoke.py
 
 test: setup $(VENV)/.torch
-	$(VENV)/bin/pose3d fetch default clips vtest motions backbones
+	$(VENV)/bin/pose3d fetch default blazepose clips vtest motions backbones
 	$(VENV)/bin/pytest $(ALONE:%=--ignore %)
 	$(VENV)/bin/pytest $(ALONE)
 

@@ -17,7 +17,7 @@ from real import people_image
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from pose3d_ros.cli import main, video
+from pose3d_ros.cli import main, models, video
 from pose3d_ros.models.detection import DetectorOptions, OptionsError
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.models.yolox import LONG_SIDE, YOLOX
@@ -156,11 +156,11 @@ def test_video_takes_a_folder_and_records_what_was_in_it(folder: Path, tmp_path:
     copy.mkdir()
     for file in folder.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
-    record = video._own_weights(arguments(folder))
-    assert set(record) == {'detector'} and record == video._own_weights(arguments(copy))
+    record = models._own_weights(arguments(folder))
+    assert set(record) == {'detector'} and record == models._own_weights(arguments(copy))
     (copy / 'config.json').write_text('{}')
-    assert record != video._own_weights(arguments(copy))
+    assert record != models._own_weights(arguments(copy))
     with pytest.raises(WeightsError, match=r'--detector-weights .*gone: No such file'):
-        video._own_weights(arguments(tmp_path / 'gone'))
-    loaded = video._load(arguments(folder))
+        models._own_weights(arguments(tmp_path / 'gone'))
+    loaded = models.load(arguments(folder))
     assert len(loaded.detector(IMAGE, DetectorOptions(score_threshold=0.9))) > 3

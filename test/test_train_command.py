@@ -50,7 +50,7 @@ def made_up_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr(train, '_task', lambda network, learned: tiny_root_task())
+    monkeypatch.setattr(train, '_task', lambda network, learned, recipe: tiny_root_task())
 
 
 def arguments(folder: Path, *more: str, network: str = 'rootnet') -> list[str]:
