@@ -92,13 +92,17 @@ def tiny_root_task() -> Any:
 
 def main() -> int:
     """Run `pose3d train` with the made-up data set, and the tiny network where asked for."""
+    import torch
+
     from pose3d_ros.cli import main as pose3d
     from pose3d_ros.cli import train
 
     datasets.DATASETS['made_up'] = add_made_up()
     if os.environ.get('TINY'):
         train._task = lambda network, learned, recipe: tiny_root_task()  # type: ignore[assignment]
-    return pose3d(sys.argv[1:])
+    status = pose3d(sys.argv[1:])
+    assert not torch.distributed.is_initialized()
+    return status
 
 
 if __name__ == '__main__':

@@ -149,7 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pose3d_ros.training.loop import Interrupted
+    from pose3d_ros.training.loop import Interrupted, leave_group
     from pose3d_ros.training.saving import TrainingError
 
     _check_folder(arguments)
@@ -165,6 +165,8 @@ def _run(arguments: argparse.Namespace) -> int:
     except Interrupted:
         print(f'stopped, and saved: --resume goes on with {arguments.out}', file=sys.stderr)
         return 130
+    finally:
+        leave_group()
     return 0
 
 

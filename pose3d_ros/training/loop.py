@@ -329,7 +329,18 @@ class Trainer:
                 'random': random,
             }
             save(state, self.folder / STATE)
+        self.accelerator.wait_for_everyone()  # nobody ends before it is written
         self._saved_at = monotonic()
+
+
+def leave_group() -> None:
+    """Leave the processes it was trained with, if any.
+
+    A thread that still lets go of what they exchanged while Python's interpreter ends would end
+    this process by SIGABRT.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
