@@ -61,11 +61,8 @@ ARGUMENTS = [
 ]
 #: What the pipeline is told here, and is not for the user to say.
 FIXED = {'image': 'image_raw', 'camera_info': '', 'field_of_view_deg': '', 'use_sim_time': 'false'}
-SHARED = [
-    argument
-    for argument in load_python_launch_file_as_module(PIPELINE).ARGUMENTS
-    if argument.name not in FIXED
-]
+pipeline_launch = load_python_launch_file_as_module(PIPELINE)
+SHARED = [a for a in pipeline_launch.ARGUMENTS if a.name not in FIXED]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -136,18 +133,7 @@ def player_parameters(values: dict[str, str]) -> dict[str, str | bool | int | fl
             parameters[name] = values[name]
     for name in ('field_of_view_deg', 'rate'):
         if values[name]:
-            parameters[name] = number(name, values[name])
+            parameters[name] = pipeline_launch.number(name, values[name])
     if values['loop'] == 'true':
         parameters['loop'] = True
     return parameters
-
-
-def number(name: str, text: str) -> float:
-    """Return the number that an argument holds.
-
-    :raises ValueError: it holds none.
-    """
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f'{name}: {text} is not a number') from None

@@ -19,10 +19,11 @@ from pose3d_ros.camera import Camera
 from pose3d_ros.drawing import draw_overlay, draw_scene
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.runtime import RuntimeOptions
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.results import FrameResult, ResultsError
 from pose3d_ros.skeletons import Skeleton
-from pose3d_ros.stages import Detector, PoseNet, RootNet
+from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS, Detector, PoseNet, RootNet
 from pose3d_ros.tracking import Tracker, TrackerOptions
 from pose3d_ros.tracking3d import MotionOptions, Tracker3D
 from pose3d_ros.video import Frame, Source, VideoWriter, prefetched
@@ -96,6 +97,20 @@ class Stages:
     posenet: PoseNet
     options: DetectorOptions
     body: BodySize
+
+    @classmethod
+    def default(cls, runtime: RuntimeOptions) -> 'Stages':
+        """Return those that run unless others are named.
+
+        :raises weights.WeightsError: a file is absent or corrupt.
+        """
+        return cls(
+            DETECTORS['yolox'](None, runtime),
+            ROOTNETS['keypoints'](None, runtime),
+            POSENETS['blazepose'](None, runtime),
+            DetectorOptions(),
+            BodySize(),
+        )
 
     @property
     def precisions(self) -> dict[str, list[str]]:

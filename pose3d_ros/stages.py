@@ -285,7 +285,7 @@ def weights_sha256(model: str, own: OwnWeights) -> str:
     Of a file of the table it is the table's, which was checked when the file was loaded.
     """
     if own.path is None:
-        return ''.join(a.sha256 for a in weights.ASSETS if a.name == _TABLE_NAMES.get(model))
+        return ''.join(asset.sha256 for asset in weights.select(STAGE_WEIGHTS[model]))
     path = own.path
     if model == '3dmppe' and path.suffix != ONNX:
         from pose3d_ros.models.snapshots import find_snapshot
@@ -296,13 +296,15 @@ def weights_sha256(model: str, own: OwnWeights) -> str:
 
 #: Detector in PyTorch -> the file of the weights table that it runs unless another is given.
 PUBLISHED = {'mask_rcnn': 'mask_rcnn', 'detr': 'detr_r50'}
-#: Model -> the same of all that run one.
-_TABLE_NAMES = PUBLISHED | {
-    'yolox': 'yolox_tiny',
-    'keypoints': 'rtmpose_s',
-    'blazepose': 'blazepose_full',
-    'blazepose_heavy': 'blazepose_heavy',
-    'blazepose_lite': 'blazepose_lite',
+#: Model -> the files of that table that it runs unless others are given.
+STAGE_WEIGHTS: dict[str, tuple[str, ...]] = {
+    'yolox': ('yolox_tiny',),
+    **{model: (file,) for model, file in PUBLISHED.items()},
+    'keypoints': ('rtmpose_s',),
+    'blazepose': ('blazepose_full',),
+    'blazepose_heavy': ('blazepose_heavy',),
+    'blazepose_lite': ('blazepose_lite',),
+    '3dmppe': (),  # the user's own
 }
 DETECTORS: dict[str, Load[Detector]] = {
     name: _ready(load, equality.detectors)

@@ -1,6 +1,5 @@
 """Small bags, and stages without networks that find what their images say."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -9,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from bodies import body
 from rclpy.serialization import deserialize_message
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from pose3d_ros import msg, stages
+from pose3d_ros import msg
 from pose3d_ros.bags import BAG_VERSION, open_bag, our_typestore
 from pose3d_ros.camera import Camera
-from pose3d_ros.cli import models
 from pose3d_ros.nodes.bag_poses import RESULTS
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.skeletons import BLAZEPOSE
@@ -34,12 +31,6 @@ Message = tuple[str, str, int, bytes]
 def picture(number: int) -> np.ndarray:
     """Image `number`: its grey says which it is."""
     return np.full((HEIGHT, WIDTH, 3), 8 * number, np.uint8)
-
-
-def resident_mib() -> float:
-    """Return the memory of this process."""
-    pages = int(Path('/proc/self/statm').read_text().split()[1])
-    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
 
 
 def read(path: Path) -> list[Message]:
@@ -116,32 +107,6 @@ class Fakes:
             BLAZEPOSE, joints, np.full(joints.shape[:2], 0.9), persons.roots,
             persons.root_depth_stddev_m, persons.scores, persons.ids,
         )  # fmt: skip
-
-
-class _Stage:
-    networks = ()
-    skeleton = BLAZEPOSE
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
-
-    def __call__(self, *given: Any) -> Any:
-        return self._call(*given)
-
-    def check(self, _options: object) -> None: ...
-
-
-def put_in(monkeypatch: pytest.MonkeyPatch) -> Fakes:
-    """Let `pose3d bag` load stages without networks; return them."""
-    fakes = Fakes()
-    for table, name, call in (
-        (stages.DETECTORS, 'yolox', fakes.detect),
-        (stages.ROOTNETS, 'keypoints', fakes.root),
-        (stages.POSENETS, 'blazepose', fakes.pose),
-    ):
-        monkeypatch.setitem(table, name, lambda *_given, call=call: _Stage(call))  # type: ignore[arg-type]
-    monkeypatch.setattr(models, 'STAGE_WEIGHTS', {})
-    return fakes
 
 
 @dataclass

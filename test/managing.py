@@ -1,14 +1,39 @@
-"""A lifecycle manager for tests, which asks by the standard services as any other would."""
+"""Nodes as processes, and a lifecycle manager that asks them by the standard services."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from lifecycle_msgs.srv import ChangeState, GetState
 from std_srvs.srv import SetBool
 
+from pose3d_ros.transport import child_environment
+
 TRANSITIONS = {'configure': 1, 'cleanup': 2, 'activate': 3, 'deactivate': 4}
 #: Shutting down has a number for each state that it begins in.
 SHUTDOWN = {'unconfigured': 5, 'inactive': 6, 'active': 7}
+
+
+@contextmanager
+def started(node: str, *parameters: str) -> Iterator[subprocess.Popen[str]]:
+    """Yield a node as a process, which is killed if the test leaves it."""
+    given = [argument for parameter in parameters for argument in ('-p', parameter)]
+    process = subprocess.Popen(
+        [sys.executable, '-m', f'pose3d_ros.nodes.{node}', '--ros-args', *given],
+        env=child_environment(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @dataclass

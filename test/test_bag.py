@@ -1,7 +1,6 @@
 """pose3d bag: what comes out of a bag, what of an interrupted run, and every way it can fail."""
 
 import contextlib
-import resource
 import shutil
 import threading
 from collections.abc import Iterator
@@ -12,7 +11,9 @@ from typing import Any
 import bag_files
 import numpy as np
 import pytest
-from bag_files import CAMERA, MYSTERY, Fakes, StopAt, picture, plain, read, resident_mib
+from bag_files import CAMERA, MYSTERY, Fakes, StopAt, picture, plain, read
+from fake_stages import put_in
+from process import full_disk, resident_mib
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin
@@ -36,7 +37,9 @@ COUNT = 12
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     """Return the stages without networks that the command loads."""
-    return bag_files.put_in(monkeypatch)
+    fakes = Fakes()
+    put_in(monkeypatch, fakes)
+    return fakes
 
 
 def content(tmp_path: Path, count: int = COUNT, **options: Any) -> list[bag_files.Message]:
@@ -156,7 +159,8 @@ def test_an_interrupted_run_goes_on_and_gives_what_one_run_gives(
         assert 'goes on from here' in capsys.readouterr().err
         assert 0 < len(ours(read(tmp_path / 'out'))) < 3 * 30  # readable in between
     monkeypatch.undo()
-    fakes_again = bag_files.put_in(monkeypatch)
+    fakes_again = Fakes()
+    put_in(monkeypatch, fakes_again)
     assert run(bag, tmp_path / 'out') == 0
     assert len(fakes_again.images) < 30, 'images were looked at twice'
     assert plain(tmp_path / 'out') == plain(tmp_path / 'whole')
@@ -205,12 +209,8 @@ def test_a_full_disk_keeps_what_was_whole(
         patch.setattr(command, 'interrupts', stopped_by(fakes.at_image.event))
         assert run(bag, out) == 130
     before = read(out)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    try:
+    with full_disk():
         assert run(bag, out) == 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     said = capsys.readouterr().err
     assert f'cannot write into {out}' in said and 'goes on from there' in said
     assert read(out) == before

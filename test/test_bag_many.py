@@ -19,8 +19,6 @@ from pose3d_ros import cli
 from pose3d_ros.camera import Camera
 from pose3d_ros.cli import bag_many
 from pose3d_ros.data.pose2sim import Clip
-from pose3d_ros.models.body_size import BodySize
-from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import RuntimeOptions
 from pose3d_ros.msg import Pose3DArray
 from pose3d_ros.nodes.bag_making import write_images
@@ -28,7 +26,6 @@ from pose3d_ros.nodes.messages import poses_from_message
 from pose3d_ros.offline import Stages
 from pose3d_ros.overlapping import as_in_message
 from pose3d_ros.people import Poses
-from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS
 from pose3d_ros.tracking import Tracker
 
 
@@ -71,14 +68,7 @@ def test_a_failed_bag_does_not_stop_the_others(
     assert [row.split()[1] for row in rows[1:]] == ['FAILED', 'done']
     assert 'cut off?' in rows[1] and '4 images at' in rows[2]
     images, camera = small_clip(4)
-    runtime = RuntimeOptions(threads=1)
-    stages = Stages(
-        DETECTORS['yolox'](None, runtime),
-        ROOTNETS['keypoints'](None, runtime),
-        POSENETS['blazepose'](None, runtime),
-        DetectorOptions(),
-        BodySize(),
-    )
+    stages = Stages.default(RuntimeOptions(threads=1))
     tracker = Tracker()
     for number, (image, found) in enumerate(zip(images, poses_of(out / 'one'), strict=True)):
         detected = tracker.update(as_in_message(stages.detect(image)), 1 + number / 10)

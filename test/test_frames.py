@@ -77,7 +77,10 @@ class Buffer:
     unknown: tuple[int, ...] = ()
 
     def __init__(self, cache_time: Any = None, node: Any = None) -> None:
-        assert node is not None
+        from std_srvs.srv import Trigger
+
+        # of another type than tf2_msgs/FrameGraph, which has no wheel
+        self.srv = node.create_service(Trigger, 'tf2_frames', lambda _request, answer: answer)
 
     def lookup_transform(self, target: str, source: str, time: Any, timeout: Any) -> Any:
         from geometry_msgs.msg import TransformStamped
@@ -93,11 +96,26 @@ class Buffer:
         return found
 
 
+class Listener:
+    """What is used of tf2_ros.TransformListener: a subscription, which keeps it alive."""
+
+    def __init__(self, _buffer: Any, node: Any) -> None:
+        from std_msgs.msg import Header
+
+        self.node = node
+        self.tf_sub = node.create_subscription(Header, '/tf', self.callback, 1)
+
+    def callback(self, _message: Any) -> None: ...
+
+    def unregister(self) -> None:
+        self.node.destroy_subscription(self.tf_sub)
+
+
 def put_tf2_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the node import a tf2_ros."""
     tf2_ros: Any = types.ModuleType('tf2_ros')
     tf2_ros.Buffer, tf2_ros.TransformException = Buffer, TransformException
-    tf2_ros.TransformListener = lambda buffer, node: (buffer, node)
+    tf2_ros.TransformListener = Listener
     monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros)
 
 
@@ -164,6 +182,36 @@ def test_poses_and_markers_are_in_the_frame_under_the_images_stamp(
     ray = np.array([3.0, -0.5, 0.0]) / np.hypot(3.0, 0.5)
     turned = Transform.from_quaternion(np.array([o.x, o.y, o.z, o.w]), np.zeros(3))
     np.testing.assert_allclose(turned.vectors(np.array([0.0, 0.0, 1.0])), ray, atol=1e-9)
+
+
+def test_tf_is_listened_to_once_however_often_the_node_is_configured(
+    graph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pose3d_ros.nodes.posenet import POSENETS
+    from pose3d_ros.weights import WeightsError
+
+    def listening() -> tuple[int, int]:
+        topics = [one.topic_name for one in node.subscriptions]
+        services = [one.srv_name.strip('/') for one in node.services]
+        return topics.count('/tf'), services.count('tf2_frames')
+
+    put_tf2_in(monkeypatch)
+    node = posenet(graph, monkeypatch)
+    assert listening() == (1, 1)
+    node.trigger_deactivate()
+    for _ in range(2):
+        node.trigger_cleanup()
+        assert listening() == (0, 0)
+        node.trigger_configure()
+        assert listening() == (1, 1)
+    node.trigger_cleanup()
+
+    def absent(*_given: Any) -> Any:
+        raise WeightsError('absent')
+
+    monkeypatch.setitem(POSENETS, 'blazepose', absent)
+    node.trigger_configure()
+    assert listening() == (0, 0) and not node.configured
 
 
 def test_velocity_turns_and_covariance_with_it() -> None:

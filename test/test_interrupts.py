@@ -6,12 +6,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
+from managing import started
 from real import people_image
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -23,24 +22,6 @@ from pose3d_ros.transport import child_environment
 
 #: An idle machine takes a quarter of it.
 LIMIT_S = 5.0
-
-
-@contextmanager
-def started(node: str, *parameters: str) -> Iterator[subprocess.Popen[str]]:
-    """Yield a node as a process, which is killed if the test leaves it."""
-    given = [argument for parameter in parameters for argument in ('-p', parameter)]
-    process = subprocess.Popen(
-        [sys.executable, '-m', f'pose3d_ros.nodes.{node}', '--ros-args', *given],
-        env=child_environment(os.environ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def end(process: subprocess.Popen[str], *numbers: signal.Signals) -> tuple[int, str, float]:

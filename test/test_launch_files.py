@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -41,10 +42,12 @@ def declared(name: str) -> dict[str, dict[str, ast.expr]]:
 
 def function(file: str, name: str) -> Callable[..., Any]:
     """Return a function of a launch file that needs nothing of `launch`."""
-    tree = ast.parse(file_of(file).read_text())
-    tree.body = [n for n in tree.body if getattr(n, 'name', '') in (name, 'number')]
     scope: dict[str, Any] = {'re': re}
-    exec(compile(tree, file, 'exec'), scope)
+    for source, names in (('pipeline', {'number'}), (file, {name, 'number'})):
+        tree = ast.parse(file_of(source).read_text())
+        tree.body = [n for n in tree.body if getattr(n, 'name', '') in names]
+        exec(compile(tree, source, 'exec'), scope)
+        scope['pipeline_launch'] = SimpleNamespace(number=scope['number'])
     return scope[name]  # type: ignore[no-any-return]
 
 

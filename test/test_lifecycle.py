@@ -1,11 +1,8 @@
 """The managed life of the nodes, asked for over the standard services as a manager does."""
 
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,8 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from flow import Fakes, Source, header_at, put_in, settings
-from managing import Manager
+from managing import Manager, started
+from process import resident_mib
 from rclpy.parameter import Parameter
 from real import people_image
 from sensor_msgs.msg import CameraInfo, Image
@@ -25,7 +23,6 @@ from pose3d_ros.nodes.detector import DetectorNode
 from pose3d_ros.nodes.messages import camera_to_info, image_to_message
 from pose3d_ros.nodes.pipeline import make_pipeline
 from pose3d_ros.nodes.rootnet import RootNetNode
-from pose3d_ros.transport import child_environment
 
 STAGES = ('detector', 'rootnet', 'posenet')
 
@@ -34,24 +31,6 @@ STAGES = ('detector', 'rootnet', 'posenet')
 def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     """Return the stages that the nodes load instead of networks."""
     return put_in(monkeypatch)
-
-
-@contextmanager
-def process(name: str, *parameters: str) -> Iterator[subprocess.Popen[str]]:
-    """Yield an executable of ours as a process, which is killed at the end."""
-    given = [word for parameter in parameters for word in ('-p', parameter)]
-    running = subprocess.Popen(
-        [sys.executable, '-m', f'pose3d_ros.nodes.{name}', '--ros-args', *given],
-        env=child_environment(os.environ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield running
-    finally:
-        running.kill()
-        running.wait()
 
 
 def test_a_node_goes_through_its_states_and_back(graph: Any, fakes: Fakes) -> None:
@@ -200,11 +179,32 @@ def test_at_the_start_the_reason_is_raised_and_nothing_stays(graph: Any, fakes: 
 
 
 def test_a_program_that_cannot_start_ends_with_status_1(graph: Any, tmp_path: Path) -> None:
-    with process('detector', f'weights_dir:={tmp_path}') as running:
+    with started('detector', f'weights_dir:={tmp_path}') as running:
         said, _ = running.communicate(timeout=60)
     assert running.returncode == 1
     assert said.count('absent. Run: pose3d fetch') == 1
     assert said.splitlines()[-1].startswith('error: yolox_tiny')
+
+
+def test_what_cannot_be_activated_is_not_set_to_work_by_enable(
+    graph: Any, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = DetectorNode(**settings(autostart=False))
+    graph.add(node)
+    manager = Manager(graph, 'detector')
+    assert manager.change('configure')
+
+    def refuse() -> None:
+        raise OptionsError('no such topic')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node, 'subscribe', refuse)
+        assert not manager.change('activate') and manager.state() == 'inactive'
+    manager.enable(False)
+    manager.enable(True)
+    assert graph.node.count_subscribers('image_raw') == 0
+    assert manager.change('activate')
+    graph.wait(lambda: graph.node.count_subscribers('image_raw') == 1, 'the subscription')
 
 
 def test_the_stages_of_a_pipeline_are_managed_each(graph: Any, fakes: Fakes) -> None:
@@ -219,7 +219,7 @@ def test_the_stages_of_a_pipeline_are_managed_each(graph: Any, fakes: Fakes) -> 
 
     def counts_after_an_image(**expected: int) -> None:
         infos.publish(info)
-        graph.wait(lambda: rootnet.camera._camera or not rootnet._active, 'the camera')
+        graph.wait(lambda: rootnet.camera._camera or rootnet._label() != 'active', 'the camera')
         source.image()
         graph.wait(lambda: {t: len(came[t]) for t in expected} == expected, str(expected), 10)
         time.sleep(0.1)
@@ -299,13 +299,6 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
-def resident_mib(pid: int) -> float:
-    """Return the memory that a process holds."""
-    return (
-        int(Path(f'/proc/{pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2**20
-    )
-
-
 def growth(graph: Any, seconds: float, value: Callable[[], float]) -> float:
     """Return how much a value grows while images are published for so long."""
     publisher = graph.node.create_publisher(Image, 'image_raw', 1)
@@ -323,7 +316,7 @@ def growth(graph: Any, seconds: float, value: Callable[[], float]) -> float:
 def test_deactivated_it_takes_no_processor_and_cleaned_up_no_memory(graph: Any) -> None:
     """The real networks of all three nodes, in a process of their own."""
     managers = {name: Manager(graph, name) for name in STAGES}
-    with process('pipeline', 'autostart:=false') as running:
+    with started('pipeline', 'autostart:=false') as running:
         for manager in managers.values():
             assert manager.state() == 'unconfigured'
         empty_mib = resident_mib(running.pid)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from paper import PaperFiles, needed_torch
+from process import resident_mib
 
 from pose3d_ros import equality, loading
 from pose3d_ros.models.runtime import DeviceUnavailable, RuntimeOptions, RuntimeUnavailable
@@ -19,11 +20,6 @@ from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS, OwnWeights
 torch = needed_torch()
 
 F32 = RuntimeOptions(precision='f32')
-
-
-def resident_mib() -> float:
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith('VmRSS')) / 1024
 
 
 def test_the_second_camera_has_the_same_detector() -> None:

@@ -1,5 +1,6 @@
 """Tracks over real topics: who is confirmed, who coasts and for how long, changed at run time."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,24 @@ def test_a_person_who_is_hidden_coasts_is_drawn_faint_and_goes(graph: Any, fakes
     late = {(m.ns, m.id) for m in markers[10].markers if m.action == Marker.DELETE}
     assert {('bones', number), ('root', number), ('label', number)} <= gone | late
     assert overlays
+
+
+def test_nobody_coasts_for_ever_where_the_driver_stamps_nothing(graph: Any, fakes: Fakes) -> None:
+    fakes.detector.boxes = lambda call: [(100, 60, 40, 120)] if call < 4 else []
+    stages = tuple(make_pipeline())
+    graph.add(*stages)
+    infos = graph.publisher(CameraInfo, 'camera_info')
+    infos.publish(camera_to_info(Camera.from_field_of_view(320, 240, 60.0), header_at(0.0)))
+    graph.wait(lambda: stages[1].camera._camera, 'the camera')  # type: ignore[attr-defined]
+    poses, source = graph.collect(Pose3DArray, 'poses'), Source(graph)
+    for number in range(6):
+        if number == 5:
+            time.sleep(0.8)  # longer than coast_s
+        source.image_at(0.0)
+        graph.wait(lambda n=number: len(poses) > n, 'poses')
+    states = [[pose.state for pose in message.poses] for message in poses]
+    assert states[3:] == [[Pose3D.CONFIRMED], [Pose3D.COASTING], []]
+    assert poses[3].poses[0].has_velocity
 
 
 def test_smoothing_may_change_while_the_node_runs_and_other_names_are_refused(

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import resource
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from paper import needed_torch
+from process import full_disk
 from training_people import made_up, tiny_root_task
 
 torch = needed_torch()
@@ -261,12 +261,8 @@ def test_a_full_disk_leaves_what_was_there(
     saving = getattr(full, name)
 
     def with_a_full_disk(*values: Any) -> None:
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-        try:
+        with full_disk():
             saving(*values)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     monkeypatch.setattr(full, name, with_a_full_disk)
     with pytest.raises(TrainingError, match=r'cannot write .*(state|snapshot).*--resume'):

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from bodies import body
+from fake_stages import FakeStage, put_in
 
 from pose3d_ros import cli, offline, stages, weights
 from pose3d_ros.camera import Camera, CameraError
@@ -111,33 +112,11 @@ class Fakes:
         )
 
 
-class _Stage:
-    """One stage of the fakes."""
-
-    networks = ()
-    skeleton = BLAZEPOSE
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
-
-    def check(self, options: DetectorOptions) -> None:
-        pass
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._call(*arguments)
-
-
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     """Return fakes that run in the place of the networks."""
     fakes = Fakes()
-    for table, name, call in (
-        (stages.DETECTORS, 'yolox', fakes.detect),
-        (stages.ROOTNETS, 'keypoints', fakes.root),
-        (stages.POSENETS, 'blazepose', fakes.pose),
-    ):
-        monkeypatch.setitem(table, name, lambda *_given, call=call: _Stage(call))
-    monkeypatch.setattr(models, 'STAGE_WEIGHTS', {})
+    put_in(monkeypatch, fakes)
     # half a second each, and test_drawing.py looks at it
     monkeypatch.setattr(offline, 'draw_scene', lambda _poses, _camera, path: path.touch())
     return fakes
@@ -537,7 +516,7 @@ def test_a_film_that_is_cut_short_is_told_of(
 def test_nobody_there_is_a_result(
     film: Path, tmp_path: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nobody = _Stage(lambda image, options: Persons.none())
+    nobody = FakeStage(lambda image, options: Persons.none())
     monkeypatch.setitem(stages.DETECTORS, 'yolox', lambda *_given: nobody)
     assert run(film, '--out', tmp_path / 'out') == 0
     assert [line['persons'] for line in lines(tmp_path / 'out')] == [[]] * 20

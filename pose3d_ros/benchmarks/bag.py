@@ -16,11 +16,9 @@ from pose3d_ros.benchmarks import report
 from pose3d_ros.benchmarks.alone import StagesAlone
 from pose3d_ros.benchmarks.report import Table, positive
 from pose3d_ros.data.pose2sim import Clip
-from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import RuntimeOptions
 from pose3d_ros.offline import Stages
-from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS
 
 _ALONE = 10  # images that the networks take alone, before and after a bag
 _FRAMES_APART = 5  # the clip stays in memory, and its people move between two images
@@ -46,13 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     camera = clip.cameras[0].camera
     runtime = RuntimeOptions()
     alone = StagesAlone(images, camera, DetectorOptions(), 'blazepose', runtime)
-    stages = Stages(
-        DETECTORS['yolox'](None, runtime),
-        ROOTNETS['keypoints'](None, runtime),
-        POSENETS['blazepose'](None, runtime),
-        DetectorOptions(),
-        BodySize(),
-    )
+    stages = Stages.default(runtime)
     rows: list[tuple[str | float, ...]] = []
     with tempfile.TemporaryDirectory() as folder:
         bag = Path(folder) / 'bag'

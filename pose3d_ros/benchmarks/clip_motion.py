@@ -12,14 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from pose3d_ros import stages
 from pose3d_ros.benchmarks.ground_truth import HIPS, LIMBS, triangulated
 from pose3d_ros.benchmarks.motion_scores import Look
 from pose3d_ros.data.pose2sim import Clip
-from pose3d_ros.models.body_size import BodySize
-from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.placement import LIMB_JOINTS
 from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.offline import Stages
 from pose3d_ros.people import Keypoints, Persons
 
 # Unknown stature puts a root up to a fifth of its distance away from where others see it.
@@ -98,15 +96,11 @@ def clip_motion(clip: Clip, precision: str) -> ClipMotion:
 
 def _found(clip: Clip, camera: int, precision: str) -> list[Persons]:
     """Return the people of every frame of a camera, with the roots that posenet publishes."""
-    options = RuntimeOptions(precision=precision)
-    detector = stages.DETECTORS['yolox'](None, options)
-    rootnet = stages.ROOTNETS['keypoints'](None, options)
-    posenet = stages.POSENETS['blazepose'](None, options)
+    stages = Stages.default(RuntimeOptions(precision=precision))
     lens, people = clip.cameras[camera].camera, []
     frames = tqdm(clip.frames(camera), 'looking', clip.frame_count, unit='image', disable=None)
     for image in frames:
-        persons = rootnet(image, detector(image, DetectorOptions()), lens, BodySize())
-        poses = posenet(image, persons, lens)
+        persons, poses = stages.place(image, stages.detect(image), lens)
         people.append(persons.with_roots(poses.roots, poses.root_depth_stddev_m, persons.keypoints))
     return people
 

@@ -13,19 +13,8 @@ from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
 from pose3d_ros.offline import Stages
-from pose3d_ros.stages import OwnWeights
+from pose3d_ros.stages import STAGE_WEIGHTS, OwnWeights
 from pose3d_ros.weights import WeightsError, files_of, sha256_of
-
-#: Model -> the files of the weights table that it runs unless others are given, for the record.
-STAGE_WEIGHTS = {
-    'yolox': ('yolox_tiny',),
-    **{model: (file,) for model, file in stages.PUBLISHED.items()},
-    'keypoints': ('rtmpose_s',),
-    'blazepose': ('blazepose_full',),
-    'blazepose_heavy': ('blazepose_heavy',),
-    'blazepose_lite': ('blazepose_lite',),
-    '3dmppe': (),  # the user's own
-}
 
 
 def add_camera(parser: argparse.ArgumentParser, otherwise: str) -> None:

@@ -19,6 +19,14 @@ def age_ms(node: Node, header: Header) -> float:
     return float(node.get_clock().now().nanoseconds - stamp_ns(header)) / 1e6
 
 
+def tracking_time_s(node: Node, header: Header) -> float:
+    """Return the time of an image for those who follow people, seconds.
+
+    It is the stamp; of a driver that sets none the node's clock, or tracks would never end.
+    """
+    return float(stamp_ns(header) or node.get_clock().now().nanoseconds) / 1e9
+
+
 def why_stale(node: Node, header: Header, bound_ms: float) -> str:
     """Return why a frame is older than `max_age_ms`, and what to do; '' = it is not."""
     age = age_ms(node, header)

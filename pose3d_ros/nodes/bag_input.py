@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 from pose3d_ros.bags import CAMERA_INFO, IMAGE, Bag, BagError, BagMessage, messages, topics_of
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.nodes.cdr import read_image, read_stamp_ns
+from pose3d_ros.nodes.inputs import stamp_ns
 from pose3d_ros.nodes.messages import (
     MessageError,
     camera_from_info,
@@ -146,9 +147,7 @@ class Decoder:
         except (MessageError, ValueError, RuntimeError):  # RuntimeError: rclpy's of broken bytes
             return None
         camera = self._camera(record, header, image)
-        # a driver that knows no time stamps nothing; the recorder's clock ran all the same
-        stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec or message.at_ns
-        return Picture(header, image, camera, stamp_ns / 1e9)
+        return Picture(header, image, camera, time_s(header, message.at_ns))
 
     def _camera(self, record: Recorded, header: Header, image: np.ndarray) -> Camera:
         if self._images.given is not None:
@@ -168,6 +167,14 @@ class Decoder:
         if fault := camera_mismatch(topic, known[1], known[2], image, header.frame_id):
             raise BagError(f'{self._path}: {fault} {_REMEDY[0].upper()}{_REMEDY[1:]}')
         return known[1]
+
+
+def time_s(header: Header, at_ns: int) -> float:
+    """Return the time of an image that was recorded at `at_ns`: its stamp, if it has one.
+
+    A driver that knows no time stamps nothing; the recorder's clock ran all the same.
+    """
+    return (stamp_ns(header) or at_ns) / 1e9
 
 
 def _decoded(message: BagMessage) -> tuple[Header, np.ndarray]:

@@ -17,8 +17,7 @@ from tqdm import tqdm
 from pose3d_ros.bag_parts import PartedBag, Topic
 from pose3d_ros.bags import Bag, BagError, messages, open_bag
 from pose3d_ros.msg import PersonArray, Pose3DArray
-from pose3d_ros.nodes.bag_input import BagImages, Decoder, Recorded, recorded
-from pose3d_ros.nodes.inputs import stamp_ns
+from pose3d_ros.nodes.bag_input import BagImages, Decoder, Recorded, recorded, time_s
 from pose3d_ros.nodes.markers import MarkerMaker
 from pose3d_ros.nodes.messages import (
     persons_from_message,
@@ -190,23 +189,18 @@ def _feed_again(job: BagJob, trackers: Trackers, ids: set[str]) -> None:
             if message.connection.topic == topics[1]:
                 given = deserialize_message(message.data, Pose3DArray)
                 seen = poses_from_message(given).seen
-                time_s = _time_s(given.header, message.at_ns)
-                trackers.space.update(seen, time_s, given.focal_length_px, MotionOptions())
+                at_s = time_s(given.header, message.at_ns)
+                trackers.space.update(seen, at_s, given.focal_length_px, MotionOptions())
                 continue
             content = deserialize_message(message.data, PersonArray)
             before = persons_from_message(content)
-            persons = trackers.boxes.update(before, _time_s(content.header, message.at_ns))
+            persons = trackers.boxes.update(before, time_s(content.header, message.at_ns))
             if persons.ids != before.ids:
                 raise BagError(
                     f'{job.out} holds other ids than this version gives: it cannot be gone on '
                     'with; --overwrite starts anew'
                 )
             ids.update(persons.ids)
-
-
-def _time_s(header: Header, at_ns: int) -> float:
-    """Return the time of an image: its stamp, or where it has none that of its recording."""
-    return (stamp_ns(header) or at_ns) / 1e9
 
 
 class _Run:
@@ -299,8 +293,8 @@ class _Run:
         header, camera = found.header, found.camera
         # as the node has them: without whom the network could not place, with those who coast
         placed = poses_as_in_message(found.poses[found.poses.has_joints])
-        time_s = _time_s(header, at_ns)
-        poses = self._space.update(placed, time_s, camera.focal_px, MotionOptions())
+        at_s = time_s(header, at_ns)
+        poses = self._space.update(placed, at_s, camera.focal_px, MotionOptions())
         contents = {
             'detections': persons_to_message(found.detected, header),
             'roots': persons_to_message(found.persons, header, camera),

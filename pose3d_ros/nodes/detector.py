@@ -9,7 +9,8 @@ from rclpy.parameter import Parameter
 
 from pose3d_ros.models.detection import KEEP, DetectorOptions, OptionsError
 from pose3d_ros.msg import PersonArray
-from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Input, image_input, stamp_ns
+from pose3d_ros.nodes.ages import tracking_time_s
+from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Input, image_input
 from pose3d_ros.nodes.messages import persons_to_message
 from pose3d_ros.nodes.parameters import Param, ParameterError, value_of
 from pose3d_ros.nodes.running import run
@@ -72,7 +73,7 @@ class DetectorNode(Stage):
     def __init__(self, **options: Any) -> None:
         super().__init__('detector', PARAMETERS, **options)
         self._tracker: Tracker | None = None
-        self._last_s = 0.0  # of the image before, as its stamp has it
+        self._last_s = 0.0  # the time of the image before
         self._undetected = 0  # frames since the network ran
         self._detected_shape: tuple[int, ...] = ()
         self._publisher = self.create_publisher(PersonArray, 'detections', RESULT_QOS)
@@ -100,41 +101,39 @@ class DetectorNode(Stage):
 
     def process(self, frame: Frame, given: None) -> Persons:
         """Find, or predict, and publish the people of an image."""
-        stamp_s = self._time_s(frame)
-        persons = self._predict(frame, stamp_s)
+        time_s = self._time_s(frame)
+        persons = self._predict(frame, time_s)
         if persons is None:
-            persons = self._detect(frame, stamp_s)
+            persons = self._detect(frame, time_s)
         self._publisher.publish(persons_to_message(persons, frame.header))
         return persons
 
     def _time_s(self, frame: Frame) -> float:
         """Return an image's time for the tracker; tells of one that is before the last one's."""
-        stamp_s = stamp_ns(frame.header) / 1e9
-        if stamp_s == 0:  # a driver that sets none; tracks would never end
-            return float(self.get_clock().now().nanoseconds) / 1e9
-        if stamp_s < self._last_s:
+        time_s = tracking_time_s(self, frame.header)
+        if time_s < self._last_s:
             self.get_logger().warning(
-                f'the stamp of an image is {self._last_s - stamp_s:.3f} s before the last one: ids '
+                f'the stamp of an image is {self._last_s - time_s:.3f} s before the last one: ids '
                 'start anew. A bag that loops, a clock that was set, or images out of order?',
                 throttle_duration_sec=LOG_EVERY_S,
             )
-        self._last_s = stamp_s
-        return stamp_s
+        self._last_s = time_s
+        return time_s
 
-    def _detect(self, frame: Frame, stamp_s: float) -> Persons:
+    def _detect(self, frame: Frame, time_s: float) -> Persons:
         persons = self._detector(frame.image, self._options())
         self._undetected, self._detected_shape = 0, frame.image.shape
         # a clock that jumped back starts all tracks anew
-        return persons if self._tracker is None else self._tracker.update(persons, stamp_s)
+        return persons if self._tracker is None else self._tracker.update(persons, time_s)
 
-    def _predict(self, frame: Frame, stamp_s: float) -> Persons | None:
+    def _predict(self, frame: Frame, time_s: float) -> Persons | None:
         """Return the people as their tracks have them; None = it is time for the network."""
         if self._tracker is None or self._undetected + 1 >= value_of(self, 'detect_every'):
             return None
         # also an image that nobody looks at is decoded: what cannot be is skipped, has no people
         if frame.image.shape != self._detected_shape:
             return None
-        persons = self._tracker.predict(stamp_s)
+        persons = self._tracker.predict(time_s)
         if persons is None:
             return None
         self._undetected += 1

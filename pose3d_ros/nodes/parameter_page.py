@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pose3d_ros.nodes import detector, player, posenet, recorder, rootnet
 from pose3d_ros.nodes.parameters import Param
 from pose3d_ros.nodes.stage_parameters import CAMERA, STAGE
+from pose3d_ros.stages import STAGES
 
 _HEAD = """# Parameters
 
@@ -24,13 +25,12 @@ _TYPES = {bool: 'bool', int: 'integer', float: 'double', str: 'string'}
 
 def page() -> str:
     """Return the page in Markdown."""
-    own = {node.__name__.rpartition('.')[2]: node.PARAMETERS for node in (detector, rootnet)}
-    own['posenet'] = posenet.PARAMETERS
+    tables = (detector.PARAMETERS, rootnet.PARAMETERS, posenet.PARAMETERS)
     sections = [
         _section('Every stage: `detector`, `rootnet`, `posenet`', STAGE, managed=True),
         _section('The stages with a camera: `rootnet`, `posenet`', CAMERA, managed=True),
     ]
-    for name, table in own.items():
+    for name, table in zip(STAGES, tables, strict=True):
         sections.append(_section(f'`{name}`', [p for p in table if p not in CAMERA], managed=True))
     for name, table in (('player', player.PARAMETERS), ('recorder', recorder.PARAMETERS)):
         sections.append(_section(f'`{name}`', table, managed=False))

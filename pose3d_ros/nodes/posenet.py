@@ -9,7 +9,8 @@ from visualization_msgs.msg import MarkerArray
 from pose3d_ros.camera import Camera
 from pose3d_ros.drawing import draw_overlay
 from pose3d_ros.msg import PersonArray, Pose3DArray
-from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, Frame, Input, Unusable, stamp_ns
+from pose3d_ros.nodes.ages import tracking_time_s
+from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, Frame, Input, Unusable
 from pose3d_ros.nodes.joining import JoiningStage
 from pose3d_ros.nodes.markers import MarkerMaker
 from pose3d_ros.nodes.messages import image_to_message, persons_from_message, poses_to_message
@@ -93,15 +94,21 @@ class PoseNetNode(JoiningStage):
     def load(self) -> None:
         """Load the posenet."""
         super().load()
-        load = POSENETS[value_of(self, 'model')]
-        self._posenet = load(weights_dir(self), runtime_options(self), own_weights(self))
-        frame = value_of(self, 'target_frame')
-        self._target = TargetFrame(self, frame) if frame else None
+        load, frame = POSENETS[value_of(self, 'model')], value_of(self, 'target_frame')
+        target = TargetFrame(self, frame) if frame else None
+        try:
+            self._posenet = load(weights_dir(self), runtime_options(self), own_weights(self))
+        except BaseException:
+            if target:
+                target.close()
+            raise
+        self._target = target
 
     def unload(self) -> None:
         """Forget the posenet."""
         del self._posenet
-        self._target = None
+        if self._target:
+            self._target.close()
 
     def subscribe(self) -> Sequence[Input]:
         """Subscribe; ids may be others' by now, and who was there before has gone on unseen."""
@@ -121,8 +128,8 @@ class PoseNetNode(JoiningStage):
         persons, poses = persons[poses.has_joints], poses[poses.has_joints]
         # who is seen comes first, in the order of persons; who coasts behind
         options = MotionOptions(value_of(self, 'coast_s'), _SMOOTHING[value_of(self, 'smoothing')])
-        stamp_s = stamp_ns(frame.header) / 1e9
-        poses = self._tracker.update(poses, stamp_s, camera.focal_px, options)
+        time_s = tracking_time_s(self, frame.header)
+        poses = self._tracker.update(poses, time_s, camera.focal_px, options)
         moved = self._target.at(frame.header) if self._target else None
         message = poses_to_message(poses, frame.header, camera)
         self._poses.publish(moved.poses(message) if moved else message)

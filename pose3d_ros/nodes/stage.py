@@ -64,7 +64,7 @@ class Stage(LifecycleNode):
         self._downstream: Stage | None = None
         self._worker: Worker[tuple[Frame, Any]] = Worker(name, lambda job: self._do(*job))
         self._inputs: Sequence[Input] = ()
-        self._active, self._enabled = False, True
+        self._enabled = True
         self._began_s = 0.0  # when the worker started last
         self._weights = ''
         self._starting = False
@@ -138,7 +138,7 @@ class Stage(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, and let the worker rest when the job in hand is done."""
-        self._active, self._error = False, None
+        self._error = None
         self._rest()
         return _SUCCESS
 
@@ -191,7 +191,6 @@ class Stage(LifecycleNode):
         release_memory()
 
     def _activate(self) -> None:
-        self._active = True
         if self._enabled:
             self._begin()
 
@@ -213,15 +212,19 @@ class Stage(LifecycleNode):
         """Take images or none: at once where the node is active, otherwise once it is."""
         if request.data != self._enabled:
             self._enabled = request.data
-            if self._active:
+            if self._label() == 'active':
                 self._begin() if self._enabled else self._rest()
         response.success, response.message = True, self._state()
         return response
 
     def _state(self) -> str:
         """Return the state as diagnostics have it: to a manager, a disabled node is active."""
-        label = str(self._state_machine.current_state[1])
+        label = self._label()
         return 'disabled' if label == 'active' and not self._enabled else label
+
+    def _label(self) -> str:
+        """Return the state as a lifecycle manager has it."""
+        return str(self._state_machine.current_state[1])
 
     def _refuse_wrong_transitions(self) -> None:
         """Answer those that the state does not have: rclpy raises, which would end the process.
@@ -250,7 +253,6 @@ class Stage(LifecycleNode):
 
         Subscriptions stay, as another thread may wait for them still.
         """
-        self._active = False
         self._worker.stop(_END_S)
 
     def destroy_node(self) -> None:

@@ -35,11 +35,16 @@ class TargetFrame:
                 f"parameter 'target_frame' is '{name}', which needs tf2_ros, not installed: sudo "
                 "apt install ros-jazzy-tf2-ros-py, or set it to '' to stay in the camera's frame"
             ) from error
-        self.name = name
+        self.name, self._node = name, node
         self._error = tf2_ros.TransformException
         self._buffer = tf2_ros.Buffer(node=node)
         # the node's executor takes what it brings, while a worker in another thread waits for it
         self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    def close(self) -> None:
+        """Listen no more: the node, which holds on to both, would go on with it."""
+        self._listener.unregister()
+        self._node.destroy_service(self._buffer.srv)
 
     def at(self, header: Header) -> 'Mover':
         """Return what moves an image's messages at its time.
