@@ -1,8 +1,8 @@
 """The stages over images faster than one after the other, with the same results in the same order.
 
 While the networks of one image run, others are decoded, cut into crops, and their outputs read. The
-networks themselves take turns on a device (`models.runtime`), or they run beside each other where
-they were loaded with several `streams`.
+networks themselves take turns on a device (`models.runtime`), or several run beside each other
+where they were loaded with so many `streams`.
 """
 
 import threading

@@ -164,9 +164,9 @@ def test_a_ray_cluster_that_is_not_there(
 
 def test_the_benchmark_measures_against_the_networks_alone(tmp_path: Path) -> None:
     out = tmp_path / 'bag.json'
-    given = ['benchmark', 'bag', '--images', '4', '--rounds', '1', '--workers', '2', '--out']
+    given = ['benchmark', 'bag', '--images', '4', '--rounds', '1', '--streams', '2', '--out']
     assert cli.main([*given, str(out)]) == 0
     (table,) = json.loads(out.read_text())['tables']
-    ((workers, rate, bound, ratio, busy),) = table['rows']
-    assert workers == 2 and rate > 0 and bound > 0
-    assert 0.1 < ratio < 2 and 0.1 < busy <= 1.01
+    ((streams, rate, bound, ratio, busy),) = table['rows']
+    assert streams == 2 and rate > 0 and bound > 0
+    assert 0.1 < ratio < 2 and 0.1 < busy <= 2.01

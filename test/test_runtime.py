@@ -1,6 +1,7 @@
 """What runs a network, in each runtime: its input as promised, batches of any size, threads in
 turns."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
@@ -161,9 +162,11 @@ def test_warming_up_prepares_the_small_batches(monkeypatch: pytest.MonkeyPatch) 
     assert sizes == [1, 2]
 
 
-@both_runtimes
-def test_threads_each_get_their_own_result(device: str) -> None:
-    options = RuntimeOptions(device, 'f32')
+@pytest.mark.parametrize(
+    ('device', 'streams'), [('CPU', 1), ('CPU', 3), ('onnxruntime', 1), ('onnxruntime', 3)]
+)
+def test_threads_each_get_their_own_result(device: str, streams: int) -> None:
+    options = RuntimeOptions(device, 'f32', streams=streams)
     network = Network(toy(), ImageInput(64, 64), ['more', 'less'], options)
 
     def work(number: int) -> bool:
@@ -175,6 +178,23 @@ def test_threads_each_get_their_own_result(device: str) -> None:
 
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(work, range(4)))
+
+
+@pytest.mark.parametrize('threads', [0, 2])
+def test_streams_run_beside_each_other(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = RuntimeOptions(precision='f32', threads=threads, streams=2)
+    network = Network(toy(), ImageInput(4, 6), ['more'], options)
+    both = threading.Barrier(2)
+    run = OpenVinoSession.__call__
+
+    def infer(session: OpenVinoSession, images: np.ndarray) -> list[np.ndarray]:
+        both.wait(timeout=10)  # for the other: a call that came alone would break it
+        return run(session, images)
+
+    monkeypatch.setattr(OpenVinoSession, '__call__', infer)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: network(images_of(1)), range(2)))
+    np.testing.assert_array_equal(*found)
 
 
 @both_runtimes

@@ -30,35 +30,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--images', type=positive, default=100, metavar='N', help='of the bag (default: 100)')
     add('--rounds', type=positive, default=3, metavar='N', help='default: %(default)s')
     add('--raw', action='store_true', help='images as they are, not as JPEG')
-    add('--workers', type=positive, nargs='+', metavar='N', help='images in work at a time')
+    add(
+        '--streams',
+        type=positive,
+        nargs='+',
+        metavar='N',
+        help='calls that a network computes at once (default: as `pose3d bag`)',
+    )
     report.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and give the table out; return the exit status."""
     from pose3d_ros.nodes.bag_making import write_images
-    from pose3d_ros.nodes.bag_poses import WORKERS
+    from pose3d_ros.nodes.bag_poses import streams_of
 
     clip = Clip.load('multi')
     images = list(islice(clip.frames(0), 0, _FRAMES_APART * 20, _FRAMES_APART))
     camera = clip.cameras[0].camera
-    runtime = RuntimeOptions()
-    alone = StagesAlone(images, camera, DetectorOptions(), 'blazepose', runtime)
-    stages = Stages.default(runtime)
+    alone = StagesAlone(images, camera, DetectorOptions(), 'blazepose', RuntimeOptions())
     rows: list[tuple[str | float, ...]] = []
     with tempfile.TemporaryDirectory() as folder:
         bag = Path(folder) / 'bag'
         many = islice(cycle(images), arguments.images)
         write_images(bag, many, camera, raw=arguments.raw)
         alone.time(_ALONE)  # networks learn the sizes of images and batches
-        for workers in arguments.workers or [WORKERS]:
-            rows.append(_row(bag, stages, alone, arguments, workers))
+        for streams in arguments.streams or [streams_of(0)]:
+            rows.append(_row(bag, streams, alone, arguments))
     kind = 'raw' if arguments.raw else 'JPEG'
     height, width = images[0].shape[:2]
     title = f'pose3d bag, {arguments.images} images of {width}x{height}, {kind}, two people'
     columns = (
-        ('images in work', 'd'), ('images/s', '.1f'), ('networks alone, images/s', '.1f'),
-        ('of the bound', '.2f'), ('networks busy', '.2f'),
+        ('streams', 'd'), ('images/s', '.1f'), ('networks alone, images/s', '.1f'),
+        ('of the bound', '.2f'), ('networks at work', '.2f'),
     )  # fmt: skip
     note = (
         f'Medians of {arguments.rounds} rounds, in each of which the networks run alone, image '
@@ -70,9 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _row(
-    bag: Path, stages: Stages, alone: StagesAlone, arguments: argparse.Namespace, workers: int
+    bag: Path, streams: int, alone: StagesAlone, arguments: argparse.Namespace
 ) -> tuple[float, ...]:
-    """Measure with so many images in work at a time."""
+    """Measure with networks in so many streams."""
     from pose3d_ros.nodes.bag_input import BagImages
     from pose3d_ros.nodes.bag_poses import BagJob, Progress, find_people
 
@@ -80,14 +84,15 @@ def _row(
     if not arguments.raw:
         images = replace(job.images, topic='/image_raw/compressed')
         job = replace(job, images=images)
+    stages = Stages.default(RuntimeOptions(streams=streams))
     taken_s, bound_s, busy = [], [], []
     for number in tqdm(range(arguments.rounds), unit='round', disable=None):
         before_ms = alone.time(_ALONE).sum_ms
-        out = bag.with_name(f'out_{workers}_{number}')
+        out = bag.with_name(f'out_{streams}_{number}')
         start_s = perf_counter()
-        outcome = find_people(replace(job, out=out), stages, Progress(), Event(), workers)
+        outcome = find_people(replace(job, out=out), stages, Progress(), Event(), streams)
         taken_s.append((perf_counter() - start_s) / outcome.new_images)
         bound_s.append((before_ms + alone.time(_ALONE).sum_ms) / 2e3)
         busy.append(outcome.networks_s / outcome.new_images / taken_s[-1])
     ratios = np.divide(bound_s, taken_s).tolist()
-    return workers, 1 / median(taken_s), 1 / median(bound_s), median(ratios), median(busy)
+    return streams, 1 / median(taken_s), 1 / median(bound_s), median(ratios), median(busy)

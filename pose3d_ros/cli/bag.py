@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(
     arguments: argparse.Namespace, source: Path, out: Path, interrupted: threading.Event
 ) -> int:
-    from pose3d_ros.nodes.bag_poses import earlier_progress, find_people
+    from pose3d_ros.nodes.bag_poses import earlier_progress, find_people, streams_of
 
     models.refuse_stature(arguments)
     with open_bag(source) as bag:
@@ -91,7 +91,10 @@ def _run(
         print(f'{out} has all {earlier.images} images; nothing left to do')
         return 0
     print(f'{source}: images on {job.images.topic}, camera: {_camera_text(arguments, job)}')
-    outcome = find_people(job, models.load(arguments, arguments.threads or 0), earlier, interrupted)
+    threads = arguments.threads or 0
+    streams = streams_of(threads)
+    stages = models.load(arguments, threads, streams)
+    outcome = find_people(job, stages, earlier, interrupted, streams)
     _report(job, outcome)
     if interrupted.is_set() and not outcome.progress.complete:
         print('pose3d bag: interrupted; the same command goes on from here', file=sys.stderr)
@@ -167,8 +170,8 @@ def _report(job: 'BagJob', outcome: 'Outcome') -> None:
     """Say what there is now, and how fast it came."""
     p, seconds = outcome.progress, max(outcome.elapsed_s, 1e-9)
     rate = (
-        f' at {outcome.new_images / seconds:.1f} images/s (a network ran '
-        f'{100 * outcome.networks_s / seconds:.0f} % of the time)'
+        f' at {outcome.new_images / seconds:.1f} images/s (networks at work at a time: '
+        f'{outcome.networks_s / seconds:.1f})'
         if outcome.new_images
         else ''
     )

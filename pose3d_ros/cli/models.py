@@ -201,14 +201,19 @@ def _own_weights(arguments: argparse.Namespace) -> dict[str, str]:
     return digests
 
 
-def load(arguments: argparse.Namespace, threads: int = 0) -> Stages:
+def load(arguments: argparse.Namespace, threads: int = 0, streams: int = 1) -> Stages:
     """Return the stages that the arguments name.
 
     :param threads: processor threads of a network; 0 = one for each core.
+    :param streams: calls that a network computes at once, on a CPU.
     :raises OptionsError: the detector cannot work as they ask.
     """
     runtime = RuntimeOptions(
-        arguments.device, arguments.precision, threads=threads, engine_dir=engine_dir()
+        arguments.device,
+        arguments.precision,
+        threads=threads,
+        streams=streams,
+        engine_dir=engine_dir(),
     )
     options = DetectorOptions(
         arguments.input_long_side, arguments.score_threshold, arguments.max_people

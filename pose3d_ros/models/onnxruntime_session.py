@@ -44,6 +44,8 @@ Provider = tuple[str, dict[str, Any]]
 class OnnxRuntimeSession:
     """A loaded network; parameters and errors as those of `runtime.Network`."""
 
+    streams = 1
+
     def __init__(
         self,
         model: Path | bytes | ov.Model,

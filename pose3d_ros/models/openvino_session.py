@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import openvino as ov
@@ -33,30 +34,41 @@ class OpenVinoSession:
     ) -> None:
         core = ov.Core()
         self.precision = choose_precision(core, options, bf16_is_accurate)
+        self.streams = options.streams if options.device == 'CPU' else 1
         compiled = core.compile_model(
             _with_uint8_input(_read(core, model, outputs, options.max_batch == 1), image),
             options.device,
-            _properties(self.precision, options.threads),
+            _properties(self.precision, options.threads, self.streams),
         )
-        self._request = compiled.create_infer_request()
         self._outputs = list(outputs)
+        self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
+        for _ in range(self.streams):
+            self._idle.put(compiled.create_infer_request())
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Return the outputs (n, ...) float32 for images (n, height, width, 3) uint8 BGR."""
-        self._request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)
-        # copies: the request's own memory is overwritten by the next call
-        return [self._request.get_tensor(name).data.copy() for name in self._outputs]
+        request = self._idle.get()
+        try:
+            request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)
+            # copies: the request's own memory is overwritten by the next call
+            return [request.get_tensor(name).data.copy() for name in self._outputs]
+        finally:
+            self._idle.put(request)
 
 
-def _properties(precision: str, threads: int) -> dict[str, str | int | bool]:
+def _properties(precision: str, threads: int, streams: int) -> dict[str, str | int | bool]:
     """Return how OpenVINO is to compile."""
     properties: dict[str, str | int | bool] = {
         'INFERENCE_PRECISION_HINT': precision,
         'PERFORMANCE_HINT': 'LATENCY',
     }
     if threads:
-        # unpinned: each network would be pinned to the same first cores
-        properties |= {'INFERENCE_NUM_THREADS': threads, 'ENABLE_CPU_PINNING': False}
+        properties['INFERENCE_NUM_THREADS'] = threads
+    if streams > 1:
+        properties['NUM_STREAMS'] = streams
+    if threads or streams > 1:
+        # each network would be pinned to the same first cores
+        properties['ENABLE_CPU_PINNING'] = False
     return properties
 
 

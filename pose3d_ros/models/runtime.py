@@ -1,7 +1,6 @@
 """What runs a network: a file, a device and a precision; images in, arrays out."""
 
 import threading
-from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +62,8 @@ class RuntimeOptions:
         the network was measured to keep its accuracy, else f32.
     :param max_batch: crops computed at once at the most, which bounds the memory.
     :param threads: processor threads of a network; 0 = one for each core.
+    :param streams: calls that a network computes at once, each with its share of the threads: more
+        images a second, and each of them later. OpenVINO on a CPU alone; elsewhere it is 1.
     :param cpu_fallback: whether a device that is not there is replaced by 'CPU', with a warning.
     :param engine_dir: folder in which TensorRT keeps what it has built; None = it keeps nothing.
     """
@@ -71,6 +72,7 @@ class RuntimeOptions:
     precision: str = 'auto'
     max_batch: int = 16
     threads: int = 0
+    streams: int = 1
     cpu_fallback: bool = False
     engine_dir: Path | None = None
 
@@ -83,9 +85,10 @@ class RuntimeOptions:
             raise ValueError(f'max_batch is {self.max_batch}; at least 1 crop is computed at once')
 
 
-#: By device: networks that take all its cores take turns. At once they would hinder each other: the
-#: pipeline made 6 % fewer frames, each 6 % older.
-_TURNS: dict[str, threading.Lock] = defaultdict(threading.Lock)
+#: By device and streams: networks that take all its cores take turns. At once they would hinder
+#: each other: the pipeline made 6 % fewer frames, each 6 % older.
+_TURNS: dict[tuple[str, int], threading.Semaphore] = {}
+_TURNS_LOCK = threading.Lock()
 
 
 class BusyTime(threading.local):
@@ -102,7 +105,12 @@ class BusyTime(threading.local):
 
 
 class Session(Protocol):
-    """A network that a runtime has loaded."""
+    """A network that a runtime has loaded.
+
+    :param streams: calls that it computes at once.
+    """
+
+    streams: int
 
     @property
     def precision(self) -> str:
@@ -139,7 +147,7 @@ class Network:
         self._session = _session(model, image, outputs, options, bf16_is_accurate)
         self.precision = self._session.precision
         self._batches = Batches(options.max_batch, options.device, few_sizes=True)
-        self._lock = threading.Lock() if options.threads else _TURNS[options.device]
+        self._turns = _turns(options, self._session.streams)
         self._busy = BusyTime()
 
     @property
@@ -152,7 +160,7 @@ class Network:
 
         :raises batches.OutOfMemory: the device's memory does not hold one image.
         """
-        with self._lock, self._busy.measured():
+        with self._turns, self._busy.measured():
             return self._batches.run(images, self._session)
 
     def warm_up(self, largest_batch: int = 4) -> None:
@@ -174,6 +182,14 @@ def require_outputs(outputs: Sequence[str], known: Container[str], source: objec
     """
     if missing := [name for name in outputs if name not in known]:
         raise ValueError(f'{source} is another network: it has no output {", ".join(missing)}')
+
+
+def _turns(options: RuntimeOptions, streams: int) -> threading.Semaphore:
+    """Return what as many calls pass at once as the network, or the device, has streams."""
+    if options.threads:
+        return threading.BoundedSemaphore(streams)
+    with _TURNS_LOCK:
+        return _TURNS.setdefault((options.device, streams), threading.BoundedSemaphore(streams))
 
 
 def _session(

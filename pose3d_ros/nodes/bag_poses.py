@@ -1,5 +1,6 @@
 """A bag's images through the stages, into a bag with everything of the first and the results."""
 
+import os
 import time
 from collections import deque
 from concurrent.futures import Future
@@ -39,8 +40,8 @@ RESULTS = {
     'poses': 'pose3d_ros/msg/Pose3DArray',
     'markers': 'visualization_msgs/msg/MarkerArray',
 }
-#: One in a network, one before and one behind it.
-WORKERS = 3
+# More streams than this hold more memory each, and bring little.
+_MOST_STREAMS = 8
 # What a process that is killed loses at the most. Parts are not smaller, since each has an index.
 _PART_BYTES, _PART_S = 2**30, 300.0
 
@@ -136,13 +137,22 @@ def earlier_progress(job: BagJob, overwrite: bool) -> Progress:
     return progress
 
 
+def streams_of(threads: int) -> int:
+    """Return in how many streams networks compute most images a second: one for each core.
+
+    :param threads: cores that there are; 0 = all of the machine that this process may use.
+    """
+    return min(threads or len(os.sched_getaffinity(0)), _MOST_STREAMS)
+
+
 def find_people(
-    job: BagJob, stages: Stages, earlier: Progress, interrupted: Event, workers: int = WORKERS
+    job: BagJob, stages: Stages, earlier: Progress, interrupted: Event, streams: int = 1
 ) -> Outcome:
     """Go through the bag from where an earlier run ended.
 
     An interrupt, a damaged input and a camera_info that does not fit leave what was done before.
 
+    :param streams: what the stages were loaded with.
     :raises BagError: the input is damaged or lacks something; the message names it.
     :raises OSError: the output cannot be written; it holds the parts before.
     """
@@ -151,6 +161,7 @@ def find_people(
         trackers, ids = _trackers(job, bag, stages), set[str]()
         if earlier.messages:
             _feed_again(job, trackers, ids)
+        workers = streams + 2  # in the networks, one before and one behind them
         people: Overlapped[Header] = Overlapped(stages, trackers.boxes, workers)
         run = _Run(job, bag, earlier, ids, people, trackers.space, workers + 1)
         try:

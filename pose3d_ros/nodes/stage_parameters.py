@@ -157,8 +157,8 @@ def runtime_options(node: Node) -> RuntimeOptions:
         value_of(node, 'precision'),
         value_of(node, 'max_batch'),
         value_of(node, 'threads'),
-        value_of(node, 'cpu_fallback'),
-        engine_dir(),
+        cpu_fallback=value_of(node, 'cpu_fallback'),
+        engine_dir=engine_dir(),
     )
 
 
