@@ -10,6 +10,7 @@ import ctypes
 import os
 import shutil
 import sys
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,9 @@ SHARED_MEMORY = Path('/dev/shm')  # noqa: S108
 #: Every process takes a segment of 32 MiB with config/fastdds.xml. Where there is no room for
 #: four, as in a container with the usual 64 MB, config/fastdds_small.xml makes do with 8 MiB.
 ROOM_FOR_LARGE_SEGMENTS = 4 * 32 * 2**20
+
+#: What Fast DDS takes without a profile.
+DEFAULT_SEGMENT = 2**19
 
 #: Blocks up to this size come from the heap: the most that glibc takes, and a 4K image in bgr8.
 MMAP_THRESHOLD = 32 * 2**20
@@ -59,6 +63,26 @@ def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     if not environment.get('AMENT_PREFIX_PATH') and _is_ament_prefix(Path(sys.prefix)):
         environment['AMENT_PREFIX_PATH'] = sys.prefix
     return environment
+
+
+def segment_bytes(environment: Mapping[str, str]) -> int | None:
+    """Return the shared memory for what a process of this environment sends; None = unknown.
+
+    Unknown is what a middleware other than Fast DDS has, or a profile that does not say it.
+    """
+    rmw = environment.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
+    if not rmw.startswith('rmw_fastrtps') or environment.get('FASTDDS_BUILTIN_TRANSPORTS'):
+        return None
+    profile = next(filter(None, map(environment.get, PROFILE_VARIABLES)), None)
+    if profile is None:
+        return DEFAULT_SEGMENT
+    try:
+        # the user's own file, which Fast DDS reads too
+        elements = ElementTree.parse(profile).iter()  # noqa: S314
+        sizes = [int(e.text or '') for e in elements if e.tag.endswith('segment_size')]
+    except (OSError, ValueError, ElementTree.ParseError):
+        return None
+    return max(sizes, default=None)
 
 
 def _profile() -> Path:

@@ -181,6 +181,34 @@ def test_a_silent_input_is_told_of_with_topics_that_look_alike(graph: Any, fakes
     listener.wait('detector: inputs', lambda s: s.level == OK)
 
 
+@pytest.mark.parametrize(('room', 'level'), [(2**17, WARN), (2**25, OK), (None, OK)])
+def test_images_larger_than_shared_memory_are_told_of(
+    room: int | None, level: bytes, graph: Any, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('pose3d_ros.nodes.inputs.segment_bytes', lambda _environment: room)
+    graph.add(DetectorNode(**settings()))
+    listener, source = Listener(graph), Source(graph)
+    source.image()  # 320 x 240 in bgr8
+    told = listener.wait(
+        'detector: inputs', lambda s: values(s).get('/image_raw', '').endswith(' s ago, 0.2 MB')
+    )
+    assert told.level == level
+    wanted = 'messages of 0.2 MB on /image_raw, and shared memory of 0.1 MB with the settings here'
+    assert (wanted in told.message) == (level == WARN)
+
+
+def test_a_publisher_that_is_not_heard_may_send_more_than_fits(
+    graph: Any, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('pose3d_ros.nodes.inputs.segment_bytes', lambda _environment: 2**19)
+    graph.node.create_publisher(Image, '/image_raw', BEST_EFFORT)
+    graph.add(DetectorNode(**settings(warn_after_s=1.0)))
+    told = Listener(graph).wait('detector: inputs', lambda s: 'publisher' in s.message)
+    assert (
+        'its shared memory (0.5 MB with the settings here; README, "Large images")' in told.message
+    )
+
+
 def test_what_does_not_look_alike_is_listed_and_not_recommended(graph: Any, fakes: Fakes) -> None:
     graph.node.create_publisher(Image, '/overlay', 1)
     graph.add(DetectorNode(**settings(warn_after_s=1.0)))

@@ -161,6 +161,29 @@ def test_a_segment_holds_an_image_and_udp_is_beside_it(name: str, needed: int) -
         assert 4 * segment == transport.ROOM_FOR_LARGE_SEGMENTS
 
 
+@pytest.mark.parametrize(
+    ('environment', 'expected'),
+    [
+        ({}, 2**19),
+        ({'RMW_IMPLEMENTATION': 'rmw_fastrtps_dynamic_cpp'}, 2**19),
+        ({'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}, None),
+        ({'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'}, None),
+        ({transport.PROFILE_VARIABLES[0]: str(share_file('config/fastdds.xml'))}, 2**25),
+        ({transport.PROFILE_VARIABLES[1]: str(share_file('config/fastdds_small.xml'))}, 2**23),
+        ({transport.PROFILE_VARIABLES[0]: '/absent.xml'}, None),
+    ],
+)
+def test_how_much_shared_memory_holds(environment: dict[str, str], expected: int | None) -> None:
+    assert transport.segment_bytes(environment) == expected
+
+
+@pytest.mark.parametrize('text', ['', '<profiles/>', '<a><segment_size>much</segment_size></a>'])
+def test_a_profile_that_says_nothing_of_it(text: str, tmp_path: Path) -> None:
+    path = tmp_path / 'profile.xml'
+    path.write_text(text)
+    assert transport.segment_bytes({transport.PROFILE_VARIABLES[0]: str(path)}) is None
+
+
 def test_the_ament_prefix_is_the_environment_where_ros_came_from_wheels(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from pose3d_ros.nodes.parameters import Param, ParameterError, value_of
 from pose3d_ros.nodes.running import run
 from pose3d_ros.nodes.stage import LOG_EVERY_S, Stage
 from pose3d_ros.nodes.stage_parameters import own_weights, runtime_options, weights_dir
+from pose3d_ros.nodes.vision import VisionTopic, detections_2d
 from pose3d_ros.people import Persons
 from pose3d_ros.stages import DETECTORS, Detector, Runs
 from pose3d_ros.tracking import Tracker
@@ -77,6 +78,7 @@ class DetectorNode(Stage):
         self._undetected = 0  # frames since the network ran
         self._detected_shape: tuple[int, ...] = ()
         self._publisher = self.create_publisher(PersonArray, 'detections', RESULT_QOS)
+        self._vision = VisionTopic(self, 'Detection2DArray', 'detections_2d')
         self.add_on_set_parameters_callback(self._check)
         self.start()
 
@@ -106,6 +108,7 @@ class DetectorNode(Stage):
         if persons is None:
             persons = self._detect(frame, time_s)
         self._publisher.publish(persons_to_message(persons, frame.header))
+        self._vision.publish(lambda: detections_2d(persons, frame.header))
         return persons
 
     def _time_s(self, frame: Frame) -> float:

@@ -45,17 +45,22 @@ def beyond_limits(node: Node, recent: Recent) -> tuple[bytes, str]:
 
 
 def inputs_status(node: Node, inputs: Sequence[Input], device: str) -> DiagnosticStatus:
-    """Return what comes on each input, and why one that is silent may be; that is logged too."""
-    silences = [text for text in (one.watch() for one in inputs) if text]
-    level = DiagnosticStatus.WARN if silences else DiagnosticStatus.OK
+    """Return what comes on each input, and why one that is silent may be; that is logged too.
+
+    What does not fit into the transport is said as well.
+    """
+    faults = [text for one in inputs for text in (one.watch(), one.squeeze()) if text]
+    level = DiagnosticStatus.WARN if faults else DiagnosticStatus.OK
     come = 'all inputs come' if inputs else 'all is handed over in this process'
-    values = {
-        one.topic: f'{one.count} messages, the last {one.silent_s():.1f} s ago'
-        if one.count
-        else 'no message'
-        for one in inputs
-    }
-    return status(node, 'inputs', level, '; '.join(silences) or come, values, device)
+    values = {one.topic: _came(one) for one in inputs}
+    return status(node, 'inputs', level, '; '.join(faults) or come, values, device)
+
+
+def _came(one: Input) -> str:
+    if not one.count:
+        return 'no message'
+    size = f', {one.last_bytes / 1e6:.1f} MB' if one.last_bytes else ''
+    return f'{one.count} messages, the last {one.silent_s():.1f} s ago{size}'
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ from pose3d_ros.nodes.messages import (
     is_rectified,
 )
 from pose3d_ros.nodes.parameters import ParameterError, value_of
+from pose3d_ros.transport import segment_bytes
 
 #: Depth 1: the middleware keeps the newest, never a queue.
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -113,8 +115,9 @@ class Input:
         self._node, self._what, self._type, self._given = node, what, message_type, topic
         self._callback, self._needed = callback, needed
         self._several: frozenset[str] = frozenset()  # publishers that were named
-        #: Messages that came.
-        self.count = 0
+        #: Messages that came, and the bytes of the last, where they are taken as bytes.
+        self.count = self.last_bytes = 0
+        self._room_bytes = segment_bytes(os.environ)
         self._last_s = self._warned_s = time.monotonic()
         self._warned_s -= _WARN_EVERY_S
         # a copy, which rclpy changes to what the parameters qos_overrides say
@@ -136,6 +139,8 @@ class Input:
 
     def _take(self, message: object) -> None:
         self.count += 1
+        if isinstance(message, bytes):
+            self.last_bytes = len(message)
         self._last_s = time.monotonic()
         self._warned_s = self._last_s - _WARN_EVERY_S
         self._callback(message)
@@ -151,6 +156,20 @@ class Input:
         publishers = self._node.get_publishers_info_by_topic(self.topic)
         text = f'no {self._what} on {self.topic} for {value_of(self._node, "warn_after_s"):g} s: '
         return text + (self._why_unheard(publishers) if publishers else self._who_else())
+
+    def squeeze(self) -> str:
+        """Return that messages are larger than shared memory; '' = they are not, or it is unknown.
+
+        That of the publisher counts; it is taken to have the settings of this process.
+        """
+        room = self._room_bytes
+        if room is None or self.last_bytes <= room:
+            return ''
+        return (
+            f'messages of {self.last_bytes / 1e6:.1f} MB on {self.topic}, and shared memory of '
+            f'{room / 1e6:.1f} MB with the settings here: most are lost where the publisher has '
+            'the same (README, "Large images")'
+        )
 
     def watch(self) -> str:
         """Return `silence`, which is also logged, once a minute while it lasts."""
@@ -193,9 +212,11 @@ class Input:
                 f'{text}These do not fit together ({"; ".join(sorted(misfits))}): change the '
                 f"publisher, or the parameters 'qos_overrides.{self.topic}.subscription.*'"
             )
+        room = self._room_bytes
+        here = '' if room is None else f'{room / 1e6:.1f} MB with the settings here; '
         return (
-            f'{text}Is the publisher idle, or are its messages larger than its transport takes '
-            '(README, "Large images")?'
+            f'{text}Is the publisher idle, or are its messages larger than its shared memory '
+            f'({here}README, "Large images")?'
         )
 
     def _who_else(self) -> str:

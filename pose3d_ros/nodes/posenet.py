@@ -24,6 +24,7 @@ from pose3d_ros.nodes.stage_parameters import (
     weights_dir,
 )
 from pose3d_ros.nodes.target_frame import Mover, TargetFrame
+from pose3d_ros.nodes.vision import VisionTopic, detections_3d
 from pose3d_ros.one_euro import OneEuro
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.stages import POSENETS, PoseNet, Runs
@@ -62,8 +63,8 @@ PARAMETERS = (
     Param(
         'target_frame',
         '',
-        "frame that `poses` and `markers` are moved into, by TF at the image's time; '' = the "
-        "camera's own, for which no TF is needed",
+        "frame that `poses`, `markers` and `detections_3d` are moved into, by TF at the image's "
+        "time; '' = the camera's own, for which no TF is needed",
     ),
 )
 
@@ -86,6 +87,7 @@ class PoseNetNode(JoiningStage):
     ) -> None:
         super().__init__('posenet', PARAMETERS, 'roots', joined, lender, **options)
         self._poses = self.create_publisher(Pose3DArray, 'poses', RESULT_QOS)
+        self._vision = VisionTopic(self, 'Detection3DArray', 'detections_3d')
         self._markers = self.create_publisher(MarkerArray, 'markers', RESULT_QOS)
         self._overlay = self.create_publisher(Image, 'overlay', SENSOR_QOS)
         self._make_markers = MarkerMaker()
@@ -133,12 +135,18 @@ class PoseNetNode(JoiningStage):
         moved = self._target.at(frame.header) if self._target else None
         message = poses_to_message(poses, frame.header, camera)
         self._poses.publish(moved.poses(message) if moved else message)
+        self._vision.publish(lambda: self._detections(poses, frame, moved))
         self._draw(frame, camera, persons, poses, moved)
         return poses
 
     def networks(self) -> Sequence[Runs]:
         """Return the posenet's networks."""
         return self._posenet.networks
+
+    def _detections(self, poses: Poses, frame: Frame, moved: Mover | None) -> Any:
+        """Return the message for `detections_3d`."""
+        message = detections_3d(poses, frame.header)
+        return moved.detections(message) if moved else message
 
     def _draw(
         self, frame: Frame, camera: Camera, persons: Persons, poses: Poses, moved: Mover | None

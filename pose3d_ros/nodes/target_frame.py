@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, Quaternion, Vector3
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.time import Time
@@ -88,10 +88,24 @@ class Mover:
         """Return markers, moved: their points are relative to their poses, which is what moves."""
         for marker in message.markers:
             marker.header = self.header
-            pose = marker.pose
-            pose.position = _point(self.transform.points(_floats(pose.position, 'xyz')))
-            pose.orientation = _quaternion(self.transform.turned(_floats(pose.orientation, 'xyzw')))
+            self._place(marker.pose)
         return message
+
+    def detections(self, message: Any) -> Any:
+        """Return a vision_msgs/Detection3DArray, moved: boxes turn with their axes."""
+        message.header = self.header
+        for detection in message.detections:
+            detection.header = self.header
+            self._place(detection.bbox.center)
+            for result in detection.results:
+                self._place(result.pose.pose)
+                covariance = np.reshape(result.pose.covariance, (6, 6))
+                result.pose.covariance = self.transform.covariances(covariance).ravel()
+        return message
+
+    def _place(self, pose: Pose) -> None:
+        pose.position = _point(self.transform.points(_floats(pose.position, 'xyz')))
+        pose.orientation = _quaternion(self.transform.turned(_floats(pose.orientation, 'xyzw')))
 
 
 def _move_pose(pose: Pose3D, transform: Transform) -> None:

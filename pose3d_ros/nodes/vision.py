@@ -1,0 +1,103 @@
+"""People as detections of vision_msgs, for stacks that speak it: where that package is installed.
+
+Our own messages say more (joints, roots, tracks); these are what fusion and trackers of other
+sensors take. https://github.com/ros-perception/vision_msgs
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Vector3
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from pose3d_ros.nodes.inputs import RESULT_QOS
+from pose3d_ros.people import Persons, Poses
+
+try:
+    import vision_msgs.msg as vision
+except ImportError:
+    vision = None
+
+#: What all of them are, as COCO calls it.
+CLASS_ID = 'person'
+
+
+class VisionTopic:
+    """A topic of vision_msgs, which nobody sees where that is not installed.
+
+    :param kind: of its messages.
+    :param topic: its name before remapping.
+    """
+
+    def __init__(self, node: Node, kind: str, topic: str) -> None:
+        self._publisher = vision and node.create_publisher(getattr(vision, kind), topic, RESULT_QOS)
+
+    def publish(self, make: Callable[[], Any]) -> None:
+        """Publish what is made, if anybody listens; otherwise nothing is made."""
+        if self._publisher and self._publisher.get_subscription_count():
+            self._publisher.publish(make())
+
+
+def detections_2d(persons: Persons, header: Header) -> Any:
+    """Return people as vision_msgs/Detection2DArray: boxes in pixels, with scores and ids."""
+    boxes = [
+        vision.Detection2D(
+            header=header,
+            results=[_hypothesis(score)],
+            bbox=vision.BoundingBox2D(
+                center=vision.Pose2D(position=vision.Point2D(x=x + width / 2, y=y + height / 2)),
+                size_x=width,
+                size_y=height,
+            ),
+            id=person_id,
+        )
+        for (x, y, width, height), score, person_id in zip(
+            persons.boxes.tolist(), persons.scores.tolist(), persons.ids, strict=True
+        )
+    ]
+    return vision.Detection2DArray(header=header, detections=boxes)
+
+
+def detections_3d(poses: Poses, header: Header) -> Any:
+    """Return people who are seen as vision_msgs/Detection3DArray; who coasts is no detection.
+
+    Each box holds all joints, along the axes of the camera's frame, metres; the hypothesis' pose is
+    the root, whose covariance is that of its depth, along the line of sight.
+    """
+    poses, detections = poses.seen, []
+    for n, (score, person_id) in enumerate(zip(poses.scores.tolist(), poses.ids, strict=True)):
+        low, high = np.nanmin(poses.joints[n], axis=0), np.nanmax(poses.joints[n], axis=0)
+        root = poses.roots[n]
+        covariance = np.zeros((6, 6))
+        # how far the root is for a metre of depth, times the depth's standard deviation
+        error_m = root / root[2] * poses.root_depth_stddev_m[n]
+        covariance[:3, :3] = np.outer(error_m, error_m)
+        hypothesis = _hypothesis(score)
+        hypothesis.pose = PoseWithCovariance(
+            pose=Pose(position=_point(root)), covariance=covariance.ravel()
+        )
+        box = vision.BoundingBox3D(
+            center=Pose(position=_point((low + high) / 2)), size=_vector(high - low)
+        )
+        detections.append(
+            vision.Detection3D(header=header, results=[hypothesis], bbox=box, id=person_id)
+        )
+    return vision.Detection3DArray(header=header, detections=detections)
+
+
+def _hypothesis(score: float) -> Any:
+    return vision.ObjectHypothesisWithPose(
+        hypothesis=vision.ObjectHypothesis(class_id=CLASS_ID, score=score)
+    )
+
+
+def _point(xyz: np.ndarray) -> Point:
+    x, y, z = xyz.tolist()
+    return Point(x=x, y=y, z=z)
+
+
+def _vector(xyz: np.ndarray) -> Vector3:
+    x, y, z = xyz.tolist()
+    return Vector3(x=x, y=y, z=z)
