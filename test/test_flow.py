@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.detector import DetectorNode
-from pose3d_ros.nodes.inputs import stamp_ns
+from pose3d_ros.nodes.inputs import SENSOR_QOS, Input, stamp_ns
 from pose3d_ros.nodes.messages import camera_to_info, image_to_message
 from pose3d_ros.nodes.parameters import ParameterError
 from pose3d_ros.nodes.pipeline import make_pipeline
@@ -70,6 +70,82 @@ def test_a_publisher_ten_times_too_fast_gets_the_newest_and_ages_stay(
     # each waited for one other at the most: twice 50 ms, on a machine that others share
     ages = [at - stamp / 1e9 for at, stamp in zip(arrived, stamps(poses), strict=True)]
     assert np.median(ages) < 0.25
+
+
+def test_images_that_nobody_has_time_for_are_not_taken_but_counted(
+    graph: Any, fakes: Fakes
+) -> None:
+    """They stay in the middleware, where the newest replaces the others."""
+    node = DetectorNode()
+    graph.add(node)
+    detections = graph.collect(PersonArray, 'detections')
+    source, counts = Source(graph), node.accounting
+    fakes.detector.gate.clear()
+    first = source.image()
+    graph.wait(lambda: fakes.detector.calls == 1, 'work on the first')
+    for _ in range(7):
+        last = source.image()
+    time.sleep(0.3)
+    assert (counts.received, counts.dropped) == (1, 0)
+    fakes.detector.gate.set()
+    graph.wait(lambda: len(detections) == 2, 'the last')
+    assert [message.header for message in detections] == [first, last]
+    assert (counts.received, counts.dropped, counts.published) == (8, 6, 2)
+
+
+def test_an_image_that_comes_while_nothing_is_done_is_taken_at_once(
+    graph: Any, fakes: Fakes
+) -> None:
+    node = DetectorNode()
+    graph.add(node)
+    detections = graph.collect(PersonArray, 'detections')
+    source = Source(graph)
+    for number in range(20):
+        source.image()
+        graph.wait(lambda n=number: len(detections) > n, 'the answer')
+    assert node.accounting.dropped == 0
+    assert node.accounting.summary()['age_p95_ms'] < 500  # no wait for a second look
+
+
+def test_a_node_at_work_does_not_call_its_input_silent(
+    graph: Any, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = DetectorNode(**settings(warn_after_s=1.0))
+    graph.add(node)
+    said: list[str] = []
+    monkeypatch.setattr(node.get_logger(), 'warning', lambda text, **_: said.append(text))
+    fakes.detector.gate.clear()
+    source = Source(graph)
+    source.image()
+    graph.wait(lambda: fakes.detector.calls == 1, 'work')
+    time.sleep(2.5)
+    assert not [text for text in said if 'no image' in text]
+    fakes.detector.gate.set()
+    graph.wait(lambda: any('no image' in text for text in said), 'the silence', 10)
+
+
+@pytest.mark.parametrize(
+    ('numbers', 'publishers', 'missed'),
+    [
+        ([5, 6, 7], 1, []),
+        ([5, 8, 9, 20], 1, [2, 10]),
+        ([50, 1, 2, 4], 1, [1]),  # started anew
+        ([50, 3, 51, 4], 2, []),
+        ([0, 0, 0], 1, []),  # a middleware that does not count
+    ],
+)
+def test_what_is_missed_is_counted_by_the_publishers_numbers(
+    graph: Any, numbers: list[int], publishers: int, missed: list[int]
+) -> None:
+    for _ in range(publishers):
+        graph.node.create_publisher(Image, 'numbered', 1)
+    found: list[int] = []
+    one = Input(
+        graph.node, 'image', Image, 'numbered', SENSOR_QOS, lambda _: None, missed=found.append
+    )
+    for number in numbers:
+        one._take(Image(), {'publication_sequence_number': number or None})
+    assert found == missed
 
 
 def test_of_a_burst_the_last_comes_through_and_then_the_next(graph: Any, fakes: Fakes) -> None:
@@ -127,9 +203,8 @@ def test_a_node_outlives_all_that_can_go_wrong_with_frames_in_turn(
     detections = graph.collect(PersonArray, 'detections')
     source, counts = Source(graph), node.accounting
     fakes.detector.gate.clear()
-    for count in range(3):  # one in work, one that waits, one for which it is dropped
+    for _ in range(3):  # one in work, one that waits, one for which it is dropped
         source.image()
-        graph.wait(lambda n=count: counts.received > n, 'the frame')
         graph.wait(lambda: fakes.detector.calls == 1, 'work on the first')
     fakes.detector.gate.set()
     graph.wait(lambda: counts.dropped == 1 and settled((node,)), 'the drop')

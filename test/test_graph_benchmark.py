@@ -23,6 +23,7 @@ from pose3d_ros.benchmarks.graph_settings import (
     DEFAULTS,
     LAYOUTS,
     SEPARATE,
+    WATCHED,
     Baseline,
     Closed,
     Load,
@@ -226,6 +227,21 @@ def test_the_choices_are_really_made() -> None:
     assert not any(name.endswith('PROFILES_FILE') for name in measured)
 
 
+def test_what_is_to_be_watched_is_watched() -> None:
+    came = graph_measuring.in_own_process(_watchers_of_graph, replace(SMALL, watched=WATCHED))
+    assert came == {'/markers': 1, '/overlay': 1}
+    assert graph_measuring.in_own_process(_watchers_of_graph, SMALL) == {
+        '/markers': 0,
+        '/overlay': 0,
+    }
+
+
+def _watchers_of_graph(setting: Setting) -> dict[str, int]:
+    """Return how many subscribe to what is for people's eyes."""
+    with graph_measuring._running(setting, QUICK) as (running, _):
+        return {f'/{topic}': running.camera.count_subscribers(topic) for topic in WATCHED}
+
+
 def _environment_of_graph(setting: Setting) -> dict[str, str]:
     """Return the environment of the graph's process, as the system has it."""
     with graph_measuring._running(setting, QUICK) as (running, _):
@@ -304,7 +320,7 @@ def test_rates_and_parts_by_hand() -> None:
         [(SMALL, results[0]), (SMALL, results[1]), (SMALL, None)], Method()
     )
     assert cells(choice, 1)['of first'] == pytest.approx(10 / 16)
-    assert 'nan' not in choice.text() and np.isnan(choice.rows[2][3])
+    assert 'nan' not in choice.text() and np.isnan(choice.rows[2][4])
 
 
 def test_load_baseline_and_memory_by_hand() -> None:

@@ -241,20 +241,21 @@ def test_a_stage_that_is_deactivated_at_work_publishes_what_is_in_hand(
     graph: Any, fakes: Fakes
 ) -> None:
     """And loses what waits, which is counted: the next activation begins with what comes then."""
-    node = DetectorNode()
+    node = RootNetNode(**settings(field_of_view_deg=60.0))
     graph.add(node)
-    manager = Manager(graph, 'detector')
-    detections = graph.collect(PersonArray, 'detections')
-    source = Source(graph)
-    fakes.detector.gate.clear()
-    fakes.detector.takes_s = 0.3
+    manager = Manager(graph, 'rootnet')
+    roots = graph.collect(PersonArray, 'roots')
+    source, people = Source(graph), graph.publisher(PersonArray, 'detections')
+    fakes.rootnet.gate.clear()
+    fakes.rootnet.takes_s = 0.3
     first = source.image()
-    graph.wait(lambda: fakes.detector.calls == 1, 'work')
-    source.image()
+    people.publish(PersonArray(header=first))
+    graph.wait(lambda: fakes.rootnet.calls == 1, 'work')
+    people.publish(PersonArray(header=source.image()))
     graph.wait(lambda: node.accounting.received == 2, 'a frame that waits')
-    fakes.detector.gate.set()
+    fakes.rootnet.gate.set()
     assert manager.change('deactivate')
-    assert [m.header for m in detections] == [first]
+    assert [m.header for m in roots] == [first]
     counts = node.accounting
     assert (counts.received, counts.published, counts.dropped) == (2, 1, 1)
 

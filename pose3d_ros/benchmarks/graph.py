@@ -14,6 +14,7 @@ from pose3d_ros.benchmarks.graph_settings import (
     COMPRESSED,
     DEFAULTS,
     SEPARATE,
+    WATCHED,
     Closed,
     Method,
     Setting,
@@ -32,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--parts', nargs='+', choices=PARTS, default=list(_DEFAULT_PARTS), metavar='PART',
         help='speed: rate, efficiency, overhead, age, processor time and memory of every size, '
         'number of people and layout; load: what comes of more and fewer images than are held; '
-        'choices: executors and transports; baseline: beside the plain sequential way (takes '
-        'PyTorch); memory: over --frames frames. All but speed are of the first size and number '
-        'of people (default: speed load choices)')  # fmt: skip
+        'choices: executors, transports and what is watched; baseline: beside the plain '
+        'sequential way (takes PyTorch); memory: over --frames frames. All but speed are of the '
+        'first size and number of people (default: speed load choices)')  # fmt: skip
     add('--sizes', type=_size, nargs='+', default=[(1920, 1080)], metavar='WIDTHxHEIGHT',
         help='of the images, pixels (default: 1920x1080)')  # fmt: skip
     add('--people', type=report.positive, nargs='+', default=[2], metavar='N',
@@ -139,6 +140,7 @@ def _choices(arguments: argparse.Namespace, method: Method) -> list[report.Table
         replace(composed, layout='multi-threaded'),
         replace(composed, images=COMPRESSED),
         replace(composed, fastdds=DEFAULTS),
+        *(replace(composed, watched=(topic,)) for topic in WATCHED),
         separate,
         replace(separate, images=COMPRESSED),
         replace(separate, fastdds=DEFAULTS),

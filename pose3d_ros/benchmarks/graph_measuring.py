@@ -146,6 +146,7 @@ def _running(setting: Setting, method: Method) -> Iterator[tuple['RunningGraph',
                 method.parameters(setting.people),
                 LAYOUTS[setting.layout],
                 setting.images,
+                setting.watched,
             ) as graph,
         ):
             for count in _WARM_UP_FRAMES:

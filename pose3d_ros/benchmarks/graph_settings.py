@@ -15,6 +15,8 @@ COMPOSED, SEPARATE = 'composed', 'separate'
 #: Layout -> module of pose3d_ros.nodes with all stages in one process; '' = one process each.
 LAYOUTS = {COMPOSED: 'pipeline', SEPARATE: '', 'multi-threaded': 'graph_multithreaded'}
 RAW, COMPRESSED = 'raw', 'compressed'
+#: What posenet makes only while somebody subscribes.
+WATCHED = ('markers', 'overlay')
 PROFILE, DEFAULTS = 'our profile', 'defaults'
 
 
@@ -27,6 +29,7 @@ class Setting:
     :param layout: key of LAYOUTS.
     :param images: RAW or COMPRESSED.
     :param fastdds: PROFILE or DEFAULTS.
+    :param watched: topics of WATCHED that somebody subscribes to while it is measured.
     """
 
     size: tuple[int, int]
@@ -34,6 +37,7 @@ class Setting:
     layout: str = COMPOSED
     images: str = RAW
     fastdds: str = PROFILE
+    watched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

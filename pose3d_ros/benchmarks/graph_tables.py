@@ -194,19 +194,20 @@ def load(result: Load, seconds: float) -> Table:
         ),
         rows,
         'of held: input rate over the rate in a closed loop, measured anew before each row; images '
-        'come at that rate whatever becomes of them. not received: the middleware keeps the newest '
-        'image only, what it replaced before the detector looked. dropped: what a stage took in '
-        'and made no result of, since a newer one came or its time was over. The camera shares '
+        'come at that rate whatever becomes of them. not received: what the detector does not know '
+        'of. dropped: what a stage made no result of, since a newer one came or its time was over; '
+        'of the detector, images that a newer one replaced before it took them. The camera shares '
         'the processor with the graph: at high rates its publishing costs frames.',
     )  # fmt: skip
 
 
 def choices(results: Sequence[tuple[Setting, Closed | None]], method: Method) -> Table:
-    """Return executors and transports side by side; of None nothing arrived."""
+    """Return executors, transports and what is watched side by side; of None nothing arrived."""
     reference = _efficiency(results[0][1]) if results[0][1] is not None else _NAN
     rows: list[_Row] = []
     for setting, r in results:
-        named = (setting.layout, setting.images, setting.fastdds)
+        watched = ', '.join(setting.watched) or '-'
+        named = (setting.layout, setting.images, setting.fastdds, watched)
         if r is None:
             rows.append((*named, *[_NAN] * 10))
             continue
@@ -225,9 +226,9 @@ def choices(results: Sequence[tuple[Setting, Closed | None]], method: Method) ->
         )
     image, people, _ = _named(results[0][0])
     return Table(
-        f'executors and transports: {image}, {people} people, {_rounds_of(method)}',
+        f'executors, transports, watchers: {image}, {people} people, {_rounds_of(method)}',
         (
-            ('graph', ''), ('images', ''), ('Fast DDS', ''), ('frames/s', '.1f'),
+            ('graph', ''), ('images', ''), ('Fast DDS', ''), ('watched', ''), ('frames/s', '.1f'),
             ('efficiency', '.2f'), ('of first', '.2f'), *_AGES, ('CPU ms/frame', '.0f'),
             ('lost', '.0f'), *_DISTURBANCE,
         ),
@@ -235,7 +236,8 @@ def choices(results: Sequence[tuple[Setting, Closed | None]], method: Method) ->
         f'lost: of {2 * method.rounds * method.frames} frames; - in a row: none of the first '
         'frames arrived. of first: efficiency over that of the first row. compressed: '
         'JPEG, made before the clock starts, decoded once in each process. multi-threaded: '
-        'composed, spun by rclpy.executors.MultiThreadedExecutor.',
+        'composed, spun by rclpy.executors.MultiThreadedExecutor. watched: what posenet makes only '
+        'while somebody subscribes, here the camera, which shares the processor.',
     )  # fmt: skip
 
 

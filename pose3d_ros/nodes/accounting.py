@@ -46,9 +46,10 @@ class Accounting:
 
     Every frame in is out, dropped, stale, skipped or failed.
 
-    :param received: frames (with people, behind the detector) that came in.
+    :param received: frames (with people, behind the detector) that came in, or would have.
     :param published: results that went out.
-    :param dropped: replaced by a newer frame before work on them began.
+    :param dropped: replaced by a newer frame before work on them began; of the detector also
+        images that were replaced before it took them, or lost on the way.
     :param stale: older than `max_age_ms` when work on them would have begun.
     :param skipped: unusable input: the reason was logged.
     :param failed: an error of our own: the traceback was logged.
@@ -67,10 +68,10 @@ class Accounting:
         default_factory=lambda: deque(maxlen=_WINDOW), repr=False
     )
 
-    def count(self, what: str) -> None:
-        """Add one to a counter by its name."""
+    def count(self, what: str, number: int = 1) -> None:
+        """Add to a counter by its name."""
         with self._lock:
-            setattr(self, what, getattr(self, what) + 1)
+            setattr(self, what, getattr(self, what) + number)
 
     def frame_done(
         self, at_s: float, processing_ms: float, network_ms: float, age_ms: float

@@ -99,7 +99,15 @@ class DetectorNode(Stage):
         """Subscribe to the images; who was tracked before may be somebody else by now."""
         self._tracker = Tracker() if value_of(self, 'track') else None
         self._detected_shape, self._last_s = (), 0.0
-        return [image_input(self, self.submit)]
+        return [image_input(self, self.submit, self._is_idle, self._drop_missed)]
+
+    def _is_idle(self) -> bool:
+        return self._worker.is_idle
+
+    def _drop_missed(self, images: int) -> None:
+        self.accounting.count('received', images)
+        self.accounting.count('dropped', images)
+        self._say_dropped()
 
     def process(self, frame: Frame, given: None) -> Persons:
         """Find, or predict, and publish the people of an image."""

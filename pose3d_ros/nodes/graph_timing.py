@@ -18,11 +18,12 @@ from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import Pose3D, Pose3DArray
 from pose3d_ros.nodes.cdr import read_image
-from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, stamp_ns
+from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, Frame, stamp_ns
 from pose3d_ros.nodes.messages import bytes_of, camera_to_info, image_to_message
 from pose3d_ros.nodes.processes import Starter, processes
 from pose3d_ros.nodes.spinning import spinning
@@ -30,6 +31,7 @@ from pose3d_ros.stages import STAGES
 from pose3d_ros.transport import prepare_process
 
 _QOS = QoSProfile(depth=2)
+_VIEWS = {'markers': (MarkerArray, RESULT_QOS), 'overlay': (Image, SENSOR_QOS)}
 _READY_TIMEOUT_S = 60.0
 _ANSWER_TIMEOUT_S = 5.0
 #: Behind the last image of an open loop: a graph that gives no poses for so long gives none more.
@@ -73,10 +75,15 @@ class CameraDriver(Node):
 
     :param images: (h, w, 3) uint8 BGR, published in turn.
     :param transport: 'raw' or 'compressed', as the stages' parameter `image_transport`.
+    :param watched: keys of _VIEWS that it subscribes to.
     """
 
     def __init__(
-        self, images: Sequence[np.ndarray], camera: Camera, transport: str = 'raw'
+        self,
+        images: Sequence[np.ndarray],
+        camera: Camera,
+        transport: str = 'raw',
+        watched: Sequence[str] = (),
     ) -> None:
         super().__init__('camera_driver')
         self._camera = camera
@@ -91,6 +98,9 @@ class CameraDriver(Node):
         self._infos = self.create_publisher(CameraInfo, 'camera_info', _QOS)
         self.create_subscription(Pose3DArray, 'poses', self._take_poses, RESULT_QOS)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._take_values, RESULT_QOS)
+        for topic in watched:  # as bytes: what a viewer makes of them is its own affair
+            kind, qos = _VIEWS[topic]
+            self.create_subscription(kind, topic, lambda _: None, qos, raw=True)
         self._changed = threading.Condition()
         self._answers: dict[int, _Answer] = {}
         self._values: dict[str, tuple[int, dict[str, float]]] = {}
@@ -274,12 +284,14 @@ def graph_under_test(
     parameters: dict[str, tuple[str, ...]],
     composed: str = '',
     transport: str = 'raw',
+    watched: Sequence[str] = (),
 ) -> Iterator[RunningGraph]:
     """Start the graph as processes and a camera in this one.
 
     :param parameters: node -> its parameters as 'name:=value'.
     :param composed: module of this package that has all stages in one process; '' = one each.
     :param transport: of the images, 'raw' or 'compressed'.
+    :param watched: topics for people's eyes that the camera subscribes to.
     :raises ProcessError: one of the processes ended badly.
     :raises TimeoutError: the graph does not come, or does not answer.
     """
@@ -290,7 +302,7 @@ def graph_under_test(
         pids = _start(start, composed, given)
         # Ctrl-C is Python's: ROS's own handlers would outlast the graph
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        driver = CameraDriver(images, camera, transport)
+        driver = CameraDriver(images, camera, transport, watched)
         try:
             with spinning(driver):
                 driver.wait_for(1 if composed else 3, start.check)

@@ -5,11 +5,12 @@ import difflib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import (
@@ -91,6 +92,24 @@ class Frame:
             return self._image
 
 
+class _Door(MutuallyExclusiveCallbackGroup):
+    """Lets an executor take messages only while there is use for them.
+
+    Until then the newest stays in the middleware, where the next replaces it at no cost to us: a
+    large image that is taken to be dropped costs as much as one that is worked on.
+
+    :param is_open: whether a message is wanted now; the executor is to be woken when that changes.
+    """
+
+    def __init__(self, is_open: Callable[[], bool]) -> None:
+        super().__init__()
+        self._is_open = is_open
+
+    def can_execute(self, entity: object) -> bool:
+        """Return whether a message may be taken."""
+        return self._is_open() and super().can_execute(entity)
+
+
 class Input:
     """A subscription that notices silence, and publishers that do not belong together.
 
@@ -99,6 +118,9 @@ class Input:
     :param callback: takes the messages.
     :param raw: as serialised bytes.
     :param needed: whether silence is worth a word.
+    :param wanted: whether a message is to be taken now; None = always.
+    :param missed: told how many messages a newer one replaced before they were taken, or were lost
+        on the way: by the publisher's numbers, where the middleware tells them.
     """
 
     def __init__(
@@ -111,7 +133,11 @@ class Input:
         callback: Callable[[Any], None],
         raw: bool = False,
         needed: bool = True,
+        wanted: Callable[[], bool] | None = None,
+        missed: Callable[[int], None] | None = None,
     ) -> None:
+        self._wanted, self._missed = wanted, missed
+        self._number = 0  # the publisher's, of the last message
         self._node, self._what, self._type, self._given = node, what, message_type, topic
         self._callback, self._needed = callback, needed
         self._several: frozenset[str] = frozenset()  # publishers that were named
@@ -128,6 +154,7 @@ class Input:
             self._take,
             self._qos,
             raw=raw,
+            callback_group=wanted and _Door(wanted),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         #: Its name in the graph.
@@ -137,13 +164,21 @@ class Input:
         """Take nothing any more: the middleware does not even receive it."""
         self._node.destroy_subscription(self._subscription)
 
-    def _take(self, message: object) -> None:
+    def _take(self, message: object, info: Mapping[str, Any]) -> None:
+        self._note_missed(info.get('publication_sequence_number') or 0)
         self.count += 1
         if isinstance(message, bytes):
             self.last_bytes = len(message)
         self._last_s = time.monotonic()
         self._warned_s = self._last_s - _WARN_EVERY_S
         self._callback(message)
+
+    def _note_missed(self, number: int) -> None:
+        before, self._number = self._number, number
+        if not self._missed or not 0 < before < number - 1:
+            return  # also after a publisher that started anew: it counts from 1
+        if self._node.count_publishers(self.topic) == 1:  # the numbers of several say nothing
+            self._missed(number - 1 - before)
 
     def silent_s(self) -> float:
         """Return the seconds since the last message, or the making."""
@@ -175,6 +210,8 @@ class Input:
         """Return `silence`, which is also logged, once a minute while it lasts."""
         self._warn_if_several()
         now_s = time.monotonic()
+        if self._wanted and not self._wanted():
+            self._last_s = now_s  # what is not taken may well be there
         silence = self.silence()
         if silence and now_s - self._warned_s >= _WARN_EVERY_S:
             self._warned_s = now_s
@@ -244,13 +281,29 @@ def _full_name(publisher: TopicEndpointInfo) -> str:
     return f'{publisher.node_namespace.rstrip("/")}/{publisher.node_name}'
 
 
-def image_input(node: Node, callback: Callable[[Frame], None]) -> Input:
-    """Subscribe to the image topic in the transport that the parameter asks for."""
+def image_input(
+    node: Node,
+    callback: Callable[[Frame], None],
+    wanted: Callable[[], bool] | None = None,
+    missed: Callable[[int], None] | None = None,
+) -> Input:
+    """Subscribe to the image topic in the transport that the parameter asks for.
+
+    :param wanted: as of `Input`.
+    :param missed: as of `Input`.
+    """
     if value_of(node, 'image_transport') == 'compressed':
         # of the name after remapping: whoever remaps image_raw does so for both transports
         topic = image_topic(node)
         return Input(
-            node, 'image', CompressedImage, topic, SENSOR_QOS, lambda m: callback(Frame(m))
+            node,
+            'image',
+            CompressedImage,
+            topic,
+            SENSOR_QOS,
+            lambda m: callback(Frame(m)),
+            wanted=wanted,
+            missed=missed,
         )
 
     def take(serialised: bytes) -> None:
@@ -261,7 +314,17 @@ def image_input(node: Node, callback: Callable[[Frame], None]) -> Input:
             return
         callback(frame)
 
-    return Input(node, 'image', Image, 'image_raw', SENSOR_QOS, take, raw=True)
+    return Input(
+        node,
+        'image',
+        Image,
+        'image_raw',
+        SENSOR_QOS,
+        take,
+        raw=True,
+        wanted=wanted,
+        missed=missed,
+    )
 
 
 def image_topic(node: Node) -> str:

@@ -17,11 +17,18 @@ class Worker(Generic[Job]):
     def __init__(self, name: str, work: Callable[[Job], None]) -> None:
         #: Where results go in the same process: no job is taken up while one waits there.
         self.downstream: Worker[Job] | None = None
+        #: Called by the thread when it has nothing to do.
+        self.on_idle: Callable[[], None] = lambda: None
         self._name, self._work = name, work
         self._waiting: Job | None = None
-        self._running = False
+        self._running = self._idle = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether a job would be begun with at once."""
+        return self._idle
 
     def start(self) -> None:
         """Take jobs from now on."""
@@ -46,7 +53,7 @@ class Worker(Generic[Job]):
         with self._changed:
             if not self._running:
                 return None
-            lost, self._waiting = self._waiting is not None, job
+            lost, self._waiting, self._idle = self._waiting is not None, job, False
             self._changed.notify_all()
         return lost
 
@@ -66,7 +73,10 @@ class Worker(Generic[Job]):
                     job, self._waiting = self._waiting, None
                     self._changed.notify_all()
                     return job
+                self._idle = True
+                self.on_idle()
                 self._changed.wait()
+                self._idle = False
 
     def wait_for_room(self, upstream: 'Worker[Job]') -> None:
         """Wait until no job waits here, or upstream stops."""
