@@ -29,9 +29,23 @@ def peak_mib(pid: int | str = 'self') -> float:
     return _status_mib(pid, 'VmHWM')
 
 
+def thread_count(pid: int | str = 'self') -> int:
+    """Return how many threads a process has."""
+    return _status(pid, 'Threads')
+
+
+def handle_count(pid: int | str = 'self') -> int:
+    """Return how many files, sockets and pipes a process has open."""
+    return sum(1 for _ in Path(f'/proc/{pid}/fd').iterdir())
+
+
 def _status_mib(pid: int | str, name: str) -> float:
+    return _status(pid, name) * _MIB_PER_KIB
+
+
+def _status(pid: int | str, name: str) -> int:
     lines = Path(f'/proc/{pid}/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * _MIB_PER_KIB
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pose3d_ros.benchmarks import (
     motion,
     report,
     runtimes,
+    soak,
     stages,
     tracking,
 )
@@ -30,6 +31,7 @@ BENCHMARKS = {
     'graph': graph,
     'motion': motion,
     'runtimes': runtimes,
+    'soak': soak,
     'stages': stages,
     'tracking': tracking,
 }

@@ -43,6 +43,11 @@ class Starter:
         # a graph of its own, whatever else runs on this machine or network
         self._environment.setdefault('ROS_DOMAIN_ID', str(101 + os.getpid() % 100))
 
+    @property
+    def domain_id(self) -> int:
+        """Return the ROS domain of the processes."""
+        return int(self._environment['ROS_DOMAIN_ID'])
+
     def __call__(self, name: str, *parameters: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, '-m', f'pose3d_ros.nodes.{name}']
         if parameters:
