@@ -24,7 +24,6 @@ from pose3d_ros.bags import BAG_VERSION, IDL_HEAD, BagError, our_typestore, type
 
 _METADATA = 'metadata.yaml'
 _PART = '.part'  # the folder of the part that is being written
-_NOTES = 'pose3d_bag'  # the key of our notes in the metadata
 # rosbags takes no empty hash, but bags from before Iron have none: taken out of the metadata again.
 _NO_HASH = 'RIHS01_' + 64 * '0'
 
@@ -80,11 +79,12 @@ class PartedBag:
     """A bag's folder that grows by whole parts.
 
     :param path: the folder; one that has parts already is gone on with.
+    :param notes_key: of the writer's notes in the metadata.
     :raises BagError: it is a file, or the metadata of the parts there is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, notes_key: str = 'pose3d_bag') -> None:
+        self.path, self._notes_key = path, notes_key
         self._metadata: dict[str, Any] | None = None
         self._writer: Writer | None = None
         self._connections: dict[tuple[object, ...], Connection] = {}
@@ -102,7 +102,7 @@ class PartedBag:
         if self._metadata is None:
             return None
         try:
-            return dict(json.loads(self._metadata['custom_data'][_NOTES]))
+            return dict(json.loads(self._metadata['custom_data'][self._notes_key]))
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -150,7 +150,7 @@ class PartedBag:
         _rename_file(added, name)
         _forget_stand_in(added)
         whole = added if self._metadata is None else _joined(self._metadata, added)
-        whole['custom_data'] = {_NOTES: json.dumps(notes)}
+        whole['custom_data'] = {self._notes_key: json.dumps(notes)}
         (part / f'{_PART}.mcap').replace(self.path / name)
         text = yaml.safe_dump({'rosbag2_bagfile_information': whole}, sort_keys=False)
         (part / _METADATA).write_text(text, encoding='utf-8')

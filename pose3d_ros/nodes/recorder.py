@@ -1,7 +1,6 @@
-"""recorder: the graph's topics into an mcap bag, images as JPEG."""
+"""recorder: the graph's topics into a bag of mcap files, images as JPEG."""
 
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,9 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
-from pose3d_ros.bags import BagError, BagWriter
+from pose3d_ros.bag_parts import Topic
+from pose3d_ros.bag_recording import Recording
+from pose3d_ros.bags import COMPRESSED_IMAGE, BagError
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import MessageError, bytes_of, image_from_message
@@ -27,6 +28,14 @@ from pose3d_ros.transport import prepare_process
 PARAMETERS = (
     Param('output', 'poses', "the bag's folder, which must not exist"),
     Param('jpeg_quality', 90, 'of the recorded images', 1, 100),
+    Param(
+        'part_s',
+        60.0,
+        'seconds after which what was recorded is made whole, as a file of its own: a crash or a '
+        'full disk costs so much at the most',
+        1.0,
+        3600.0,
+    ),
 )
 
 _TOPICS = (
@@ -52,8 +61,11 @@ class Recorder(Node):
     def __init__(self) -> None:
         super().__init__('recorder')
         declare(self, PARAMETERS)
-        self._bag = BagWriter(Path(value_of(self, 'output')))
-        self._lock = threading.Lock()
+        self._images = f'{self.resolve_topic_name("image_raw")}/compressed'
+        topics = [Topic.ours(self._images, COMPRESSED_IMAGE)]
+        topics += [Topic.ours(self.resolve_topic_name(t), _type_name(m)) for t, m in _TOPICS]
+        output = Path(value_of(self, 'output'))
+        self._recording = Recording(output, topics, value_of(self, 'part_s'))
         self._last_s = 0.0
         #: Topics of which something came.
         self.topics: set[str] = set()
@@ -65,12 +77,11 @@ class Recorder(Node):
     def _record_raw(self, topic: str, message_type: type) -> None:
         """Record a topic as it comes, without looking into its messages."""
         name = self.resolve_topic_name(topic)
-        type_name = f'{message_type.__module__.split(".")[0]}/msg/{message_type.__name__}'
         # best effort connects with every publisher; only reliable ones lose nothing
         qos = _BEST_EFFORT if topic == 'camera_info' else _RELIABLE
 
         def take(data: bytes) -> None:
-            self._write(name, type_name, data)
+            self._write(name, data)
 
         self.create_subscription(message_type, topic, take, qos, raw=True)
 
@@ -83,35 +94,51 @@ class Recorder(Node):
         quality = [cv2.IMWRITE_JPEG_QUALITY, value_of(self, 'jpeg_quality')]
         jpeg = CompressedImage(header=message.header, format='bgr8; jpeg compressed bgr8')
         jpeg.data = bytes_of(cv2.imencode('.jpg', image, quality)[1])
-        topic = self.resolve_topic_name('image_raw') + '/compressed'
-        self._write(topic, 'sensor_msgs/msg/CompressedImage', serialize_message(jpeg))
+        self._write(self._images, serialize_message(jpeg))
 
-    def _write(self, topic: str, type_name: str, data: bytes) -> None:
-        with self._lock:
-            self._bag.write(topic, type_name, self.get_clock().now().nanoseconds, data)
+    def _write(self, topic: str, data: bytes) -> None:
+        if not self._recording.add(topic, self.get_clock().now().nanoseconds, data):
+            self.get_logger().warning(
+                f'{self._recording.lost.total()} messages not recorded so far: more comes than the '
+                'disk takes',
+                throttle_duration_sec=5.0,
+            )
         self._last_s = time.monotonic()
         if topic not in self.topics:
             self.topics.add(topic)
             self.get_logger().info(f'recording {topic}: its first message came')
 
     def record(self, stopped: Callable[[], bool]) -> None:
-        """Record until told to stop, and then what waits by then."""
+        """Record until told to stop, and then what waits by then.
+
+        :raises BagError: nothing more can be written.
+        """
         executor = SingleThreadedExecutor()
         executor.add_node(self)
         while not stopped():
             executor.spin_once(timeout_sec=_POLL_S)
+            self._recording.check()
         stopped_s = time.monotonic()
         while time.monotonic() < min(stopped_s + _DRAIN_S, max(stopped_s, self._last_s) + _QUIET_S):
             executor.spin_once(timeout_sec=_POLL_S)
 
     def close(self) -> None:
-        """Finish the bag."""
-        with self._lock:
-            self._bag.close()
+        """Finish the bag.
+
+        :raises BagError: it could not be finished.
+        """
+        self._recording.close(_DRAIN_S)
+        if lost := self._recording.lost:
+            told = ', '.join(f'{count} of {topic}' for topic, count in sorted(lost.items()))
+            self.get_logger().warning(f'not recorded, as the disk was too slow: {told}')
+
+
+def _type_name(message_type: type) -> str:
+    return f'{message_type.__module__.split(".")[0]}/msg/{message_type.__name__}'
 
 
 def main(args: list[str] | None = None) -> None:
-    """Record until told to stop; exit 1 when the bag cannot be made."""
+    """Record until told to stop; exit 1 when the bag cannot be made, or not gone on with."""
     prepare_process()
     interrupts = Interrupts()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
@@ -119,13 +146,15 @@ def main(args: list[str] | None = None) -> None:
     status = 0
     try:
         recorder = Recorder()
-        recorder.record(lambda: interrupts.came)
+        try:
+            recorder.record(lambda: interrupts.came)
+        finally:
+            recorder.close()
     except BagError as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1
     finally:
         if recorder is not None:
-            recorder.close()
             recorder.destroy_node()
         rclpy.try_shutdown()
         interrupts.ignore()
