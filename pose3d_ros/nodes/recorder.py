@@ -52,7 +52,9 @@ _BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 _POLL_S = 0.1
 # Once it is told to stop, the recorder takes what waits until nothing came for so long, or until
 # it was that long: whoever goes on publishing must not keep it.
-_QUIET_S, _DRAIN_S = 0.5, 2.0
+_QUIET_S, _DRAIN_S = 0.5, 1.0
+# What the disk has not taken by then is lost: the whole is to end within two seconds.
+_WRITE_S = 0.5
 
 
 class Recorder(Node):
@@ -127,7 +129,7 @@ class Recorder(Node):
 
         :raises BagError: it could not be finished.
         """
-        self._recording.close(_DRAIN_S)
+        self._recording.close(_WRITE_S)
         if lost := self._recording.lost:
             told = ', '.join(f'{count} of {topic}' for topic, count in sorted(lost.items()))
             self.get_logger().warning(f'not recorded, as the disk was too slow: {told}')
