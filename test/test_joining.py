@@ -1,5 +1,7 @@
 """Joining by exact stamp."""
 
+import pytest
+
 from pose3d_ros.nodes.joining import Joiner
 
 
@@ -75,3 +77,24 @@ def test_a_side_that_did_not_see_the_jump_goes_on() -> None:
 
 def test_a_repeated_stamp_replaces() -> None:
     assert joined('i1 i1 p1 p1')[0] == ['1']
+
+
+@pytest.mark.parametrize('rate_hz', [5, 60, 160, 1000])
+@pytest.mark.parametrize('way_s', [0.0, 0.004])
+def test_a_flood_of_images_leaves_those_that_people_come_of(rate_hz: int, way_s: float) -> None:
+    """Whoever finds people takes up the newest image and works on it for 0.12 s; until they have
+    come, far more images may have come than are held."""
+    joiner: Joiner[int, int] = Joiner(16)
+    taken, done_s, pairs, made = 0, 0.0, 0, 0
+    for number in range(3 * rate_hz):
+        now_s = number / rate_hz
+        if taken and now_s >= done_s + way_s:
+            made += 1
+            pairs += joiner.add_right(taken, taken) is not None
+            taken = 0
+        if not taken and now_s >= done_s:
+            taken, done_s = number, now_s + 0.12
+        joiner.add_left(number, number)
+        assert len(joiner) <= 32
+    assert made > 10
+    assert pairs >= made - 1  # of the first nobody could know

@@ -26,18 +26,20 @@ T = TypeVar('T')
 U = TypeVar('U')
 
 
-@dataclass
+@dataclass(eq=False)
 class _Waiting(Generic[T]):
     """What waits for its partner.
 
     :param generation: how often its side's clock had jumped back.
     :param newest: how often that of either side had, when it came.
+    :param kept: leaves after those that are not.
     """
 
     stamp_ns: int
     generation: int
     newest: int
     thing: T
+    kept: bool = False
 
 
 @dataclass
@@ -68,6 +70,10 @@ class Joiner(Generic[A, B]):
     finds them so, and never those of the same stamps in the next loop. Where things were lost
     around a jump, one side may not have seen it: it learns of it by a thing that came after it.
 
+    Far more images may come than are held until their people do. Whoever finds people takes up the
+    newest image when he is done with the one before: so the images around the coming of people are
+    those that the next people may be of, and stay, however many come behind them.
+
     :param capacity: things held per side.
     """
 
@@ -75,12 +81,14 @@ class Joiner(Generic[A, B]):
         self.capacity = capacity
         #: Things of the right side that left without a partner.
         self.unmatched = 0
+        self._keep_next = 0  # so many images to come stay longer
         self._left: _Side[A] = _Side()
         self._right: _Side[B] = _Side()
 
     def add_left(self, stamp_ns: int, thing: A) -> tuple[A, B] | None:
         """Take a thing of the left side (images); return the pair when it is complete."""
         new = _arrived(stamp_ns, thing, self._left, self._right)
+        new.kept, self._keep_next = self._keep_next > 0, max(0, self._keep_next - 1)
         partner = _partner(new, self._left, self._right)
         if partner is not None:
             return self._matched(new, partner)
@@ -94,6 +102,9 @@ class Joiner(Generic[A, B]):
         if images and images[-1].stamp_ns == self._left.newest_ns:
             # the last image: no later one tells whether it came before the jump or behind it
             images[-1].newest = new.newest
+        for place, image in enumerate(reversed(images)):
+            image.kept = place < self.capacity // 2
+        self._keep_next = self.capacity // 4
         partner = _partner(new, self._right, self._left)
         if partner is not None:
             return self._matched(partner, new)
@@ -106,9 +117,13 @@ class Joiner(Generic[A, B]):
     def _hold(self, new: _Waiting[T], side: _Side[T]) -> int:
         """Let a thing wait, in place of one of its stamp; return how many had to leave for it."""
         own = (new.generation, new.stamp_ns)
-        others = [w for w in side.waiting if (w.generation, w.stamp_ns) != own]
-        side.waiting = [*others, new][-self.capacity :]
-        return len(others) + 1 - len(side.waiting)
+        side.waiting = [w for w in side.waiting if (w.generation, w.stamp_ns) != own]
+        side.waiting.append(new)
+        too_many = len(side.waiting) - self.capacity
+        for _ in range(too_many):
+            leaving = next((w for w in side.waiting if not w.kept), side.waiting[0])
+            side.waiting.remove(leaving)
+        return max(0, too_many)
 
     def _matched(self, left: _Waiting[A], right: _Waiting[B]) -> tuple[A, B]:
         generation = max(left.generation, right.generation)
