@@ -142,7 +142,7 @@ def test_threads_and_handles_are_those_of_the_process() -> None:
 def test_a_real_graph_is_soaked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / 'soak.json'
     words = (
-        'benchmark soak --minutes 0.05 --interval 0.3 --warm-up 0.5 --layout composed --rate-hz 4'
+        'benchmark soak --minutes 0.08 --interval 0.3 --warm-up 0.5 --layout composed --rate-hz 4'
     )
     status = main([*words.split(), '--out', str(file)])
     document = json.loads(file.read_text())
