@@ -6,16 +6,8 @@ from typing import Any, Generic, TypeVar
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import PersonArray
-from pose3d_ros.nodes.inputs import (
-    RESULT_QOS,
-    Cameras,
-    Frame,
-    Input,
-    Unusable,
-    cameras,
-    image_input,
-    stamp_ns,
-)
+from pose3d_ros.nodes.camera_inputs import Cameras, cameras
+from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Input, Unusable, image_input, stamp_ns
 from pose3d_ros.nodes.parameters import Param, ParameterError, value_of
 from pose3d_ros.nodes.stage import LOG_EVERY_S, Stage
 from pose3d_ros.nodes.stage_parameters import CAMERA
