@@ -3,6 +3,7 @@
 # make test         setup, weights and clips, then all tests
 # make drill        setup, then the faults of docs/reliability.md, one after the other
 # make train-smoke  setup, then small networks trained, scored, exported and run (6 minutes)
+# make fuzz         setup, then 116,000 damaged inputs for whatever reads any (docs/fuzzing.md)
 # make lint         setup, then ruff, mypy and codespell
 # make pictures     setup and demo, then the pictures of README and docs anew
 # make clean        remove what was built (not .venv itself, and nothing that was fetched)
@@ -20,7 +21,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 unexport RMW_IMPLEMENTATION ROS_DISTRO ROS_PYTHON_VERSION ROS_VERSION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: setup demo test drill train-smoke lint pictures clean
+.PHONY: setup demo test drill train-smoke fuzz lint pictures clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed
@@ -48,6 +49,11 @@ train-smoke: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch default motions backbones
 	rm -rf out/train-smoke
 	$(VENV)/bin/pose3d train-smoke
+
+# FUZZ='--cases 100000 image' chooses: see test/fuzz.py --help.
+fuzz: setup
+	$(PIP) install --quiet 'atheris>=3'
+	$(VENV)/bin/python test/fuzz.py $(FUZZ)
 
 lint: setup
 	$(VENV)/bin/ruff check .

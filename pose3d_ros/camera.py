@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import yaml
 
+from pose3d_ros.yaml_files import YamlError, read_yaml
+
 # Where nothing is known of the camera. A 60 degree horizontal view (of the longer side) is near
 # a phone's main camera; a wrong guess scales every depth by the ratio of the focal lengths.
 FALLBACK_FIELD_OF_VIEW_DEG = 60.0
@@ -15,6 +17,7 @@ FALLBACK_FIELD_OF_VIEW_DEG = 60.0
 _ITERATIONS = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 100, 1e-9)
 _LOST_PX = 0.5
 
+_LONGEST_SIDE_PX = 2**31 - 1  # OpenCV's own
 DISTORTION_MODELS = ('plumb_bob', 'rational_polynomial', 'equidistant')
 
 
@@ -34,8 +37,8 @@ class Camera:
         names of sensor_msgs/distortion_models.
     :param source: where the intrinsics come from, for logs, messages and files.
     :param calibrated: False = they are a guess: what it scales can be rescaled (`people.py`).
-    :raises CameraError: K not finite, focal length not above 0, size not above 0, distortion
-        model unknown.
+    :raises CameraError: K not finite or of another form, focal length not above 0, size not above
+        0, distortion model unknown.
     """
 
     K: np.ndarray
@@ -58,8 +61,10 @@ class Camera:
                 f'focal lengths of K are {K[0, 0]:g} and {K[1, 1]:g} pixels: the camera is not '
                 'calibrated (calibrate it, or give a field of view)'
             )
-        if self.width <= 0 or self.height <= 0:
-            raise CameraError(f'image size {self.width} x {self.height} is not above 0')
+        if K[1, 0] or K[2].tolist() != [0, 0, 1]:
+            raise CameraError(f'K must be [fx s cx; 0 fy cy; 0 0 1], not {K.tolist()}')
+        if not 0 < min(self.width, self.height) <= max(self.width, self.height) <= _LONGEST_SIDE_PX:
+            raise CameraError(f'image size {self.width} x {self.height} is not above 0, or absurd')
         if not distortion.any():
             distortion = np.zeros(0)
         elif self.distortion_model not in DISTORTION_MODELS:
@@ -113,7 +118,7 @@ class Camera:
         :raises CameraError: the file is missing, not YAML, or lacks a field; the message names it.
         """
         try:
-            data = yaml.safe_load(path.read_text())
+            data = read_yaml(path)
             if not isinstance(data, dict):
                 raise CameraError('no ROS camera_info YAML, which is a mapping of names to values')
             K = np.array(data['camera_matrix']['data'], dtype=np.float64)
@@ -133,7 +138,7 @@ class Camera:
             raise CameraError(f'{path}: {error}') from error
         except KeyError as error:
             raise CameraError(f'{path} lacks {error} (a ROS camera_info YAML has it)') from error
-        except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
+        except (YamlError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise CameraError(f'{path} is not a ROS camera_info YAML: {error}') from error
 
     def to_yaml(self, path: Path, name: str = 'camera') -> None:

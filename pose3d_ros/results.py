@@ -1,6 +1,7 @@
 """The folder of results that `pose3d video` writes, and reading it again (docs/video.md)."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,9 @@ FRAMES_FOLDER = 'frames'
 # What is kept: a tenth of a millimetre, a hundredth of a pixel, a ten thousandth of certainty.
 _METRES_DIGITS, _PIXEL_DIGITS, _SCORE_DIGITS = 4, 2, 4
 _COVARIANCE_DIGITS = 8  # the squares of tenths of a millimetre
+
+# What comes of JSON with other values in it: of other types, too large, too deep.
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class ResultsError(ValueError):
@@ -73,7 +77,8 @@ class FrameResult:
     def from_json(cls, line: str, skeleton: Skeleton) -> 'FrameResult':
         """Return what a line holds.
 
-        :raises ValueError, KeyError, TypeError: it is not such a line.
+        :raises ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError: it
+            is not such a line.
         """
         data = json.loads(line)
         people = data['persons']
@@ -89,7 +94,10 @@ class FrameResult:
         joints, scores = column('joints', len(skeleton), 3), column('joint_scores', len(skeleton))
         tracks = _tracks(people)
         poses = Poses(skeleton, joints, scores, roots, stddev_m, persons.scores, ids, tracks)
-        return cls(int(data['index']), float(data['time_s']), persons, poses)
+        time_s = float(data['time_s'])
+        if not math.isfinite(time_s):
+            raise ValueError(f'time_s is {time_s}')
+        return cls(int(data['index']), time_s, persons, poses)
 
 
 def _keypoints(people: list[dict[str, Any]]) -> Keypoints | None:
@@ -161,11 +169,11 @@ def read_results(path: Path, skeleton: Skeleton) -> Iterator[FrameResult]:
 
     :raises ResultsError: a line is damaged; the message says which.
     """
-    with path.open(encoding='utf-8') as file:
+    with path.open('rb') as file:
         for number, line in enumerate(file, start=1):
             try:
-                yield FrameResult.from_json(line, skeleton)
-            except (ValueError, KeyError, TypeError) as error:
+                yield FrameResult.from_json(line.decode(), skeleton)
+            except _DAMAGED as error:
                 raise ResultsError(f'line {number} of {path} is damaged: {error}') from error
 
 
@@ -207,9 +215,11 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN_FILE
     try:
         data = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(data['settings'], dict) or data['skeleton']['name'] not in SKELETONS:
-            raise KeyError('settings, skeleton')
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        whole = isinstance(data['settings'], dict) and isinstance(data['result'], dict)
+        if not whole or data['skeleton']['name'] not in SKELETONS:
+            raise KeyError('settings, result, skeleton')
+        json.dumps(data, allow_nan=False)  # as it will be written again
+    except (OSError, *_DAMAGED) as error:
         raise ResultsError(f'{path} cannot be read: {error}') from error
     return dict(data)
 

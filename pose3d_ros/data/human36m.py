@@ -89,7 +89,7 @@ def _split(annotations: Path, split: str, protocol: int) -> tuple[str, Sequence[
     try:
         title, every = str(content.get('name', TITLE)), int(splits[split].get('every', 1))
         subjects = [int(number) for number in splits[split]['subjects']]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: split '{split}' needs a list 'subjects' of numbers") from error
     if every < 1 or not subjects:
         raise DataError(f"{path}: split '{split}' has no subjects, or 'every' below 1")

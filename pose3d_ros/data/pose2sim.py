@@ -148,7 +148,7 @@ def read_qualisys(
         raise ClipError(f'cannot read the calibration {path}: {error.strerror}') from error
     except ClipError:
         raise
-    except (ElementTree.ParseError, KeyError, ValueError) as error:
+    except (ElementTree.ParseError, KeyError, ValueError, OverflowError) as error:
         raise ClipError(f'{path} is not a Qualisys calibration: {error}') from error
 
 

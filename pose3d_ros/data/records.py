@@ -64,7 +64,7 @@ def compact(entry: dict[str, Any]) -> dict[str, Any]:
     for field in _JOINT_FIELDS:
         if field in entry:
             # what is no table of numbers stays, to be named with its record
-            with contextlib.suppress(TypeError, ValueError):
+            with contextlib.suppress(TypeError, ValueError, OverflowError):
                 entry[field] = np.array(entry[field], np.float32)
     return entry
 
@@ -99,7 +99,7 @@ class Records:
         try:
             column = np.array([row[field] for row in self.rows], np.float64)
             column = column.reshape(len(self), *shape)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             self._blame(field, shape)
         if not np.isfinite(column).all():
             self._blame(field, shape)
@@ -112,10 +112,9 @@ class Records:
     def texts(self, field: str) -> list[str]:
         """Return a field of all records; DataError where a record lacks it, or it is no text."""
         for row in self.rows:
-            if not isinstance(row.get(field), str):
-                self.fail(
-                    row, f"'{field}' is no text" if field in row else f"there is no '{field}'"
-                )
+            there = isinstance(row, dict) and field in row
+            if not there or not isinstance(row[field], str):
+                self.fail(row, f"'{field}' is no text" if there else f"there is no '{field}'")
         return [row[field] for row in self.rows]
 
     def objects(self, field: str) -> 'Records':
@@ -124,7 +123,7 @@ class Records:
         :raises DataError: a record lacks it, or it is no object.
         """
         for row in self.rows:
-            if not isinstance(row.get(field), dict):
+            if not isinstance(row, dict) or not isinstance(row.get(field), dict):
                 self.fail(row, f"there is no '{field}', or it is no object")
         kind = f'{field} of {self.kind}'
         return replace(
@@ -143,7 +142,7 @@ class Records:
                 self.fail(row, f"there is no '{field}'")
             try:
                 numbers = np.array(row[field], np.float64).reshape(shape)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 wanted = ' x '.join(map(str, shape)) + ' numbers' if shape else 'a number'
                 self.fail(row, f"'{field}' is not {wanted}")
             if not np.isfinite(numbers).all():

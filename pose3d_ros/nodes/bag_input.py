@@ -156,10 +156,10 @@ class Decoder:
         known = self._known
         # all but the stamp, which is 8 bytes behind the 4 of the encapsulation
         if known is None or known[0] != record.info[12:]:
-            info = deserialize_message(record.info, CameraInfo)
             try:
+                info = deserialize_message(record.info, CameraInfo)
                 camera = camera_from_info(info, self._rectified)
-            except CameraError as error:
+            except (CameraError, RuntimeError) as error:  # RuntimeError: rclpy's of broken bytes
                 raise BagError(
                     f'{self._path}: camera_info on {topic} cannot be used: {error}; {_REMEDY}'
                 ) from error

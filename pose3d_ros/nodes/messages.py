@@ -9,10 +9,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from pose3d_ros.camera import Camera
+from pose3d_ros.decoding import ImageDataError, decode_image
 from pose3d_ros.msg import Person, PersonArray, Pose3D, Pose3DArray
 from pose3d_ros.nodes.cdr import ImageView
-from pose3d_ros.people import Keypoints, Persons, Poses, Tracks
+from pose3d_ros.people import Keypoints, Persons, Poses, Tracks, TrackState
 from pose3d_ros.skeletons import SKELETONS, Skeleton
+
+_STATES = tuple(map(int, TrackState))
 
 
 class MessageError(ValueError):
@@ -44,6 +47,9 @@ _ENCODINGS: dict[str, tuple[str, int, int | None]] = {
     'yuyv': ('u1', 2, cv2.COLOR_YUV2BGR_YUY2),
 }
 
+#: Of which two pixels side by side have their colour together.
+_YUV = ('yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv')
+
 
 def image_from_message(message: Image | ImageView) -> np.ndarray:
     """Return the image (height, width, 3) uint8 BGR; bgr8 without copying, so do not write to it.
@@ -61,6 +67,8 @@ def image_from_message(message: Image | ImageView) -> np.ndarray:
     row_bytes = width * channels * dtype.itemsize
     if not height or not width:
         raise MessageError(f'image of {width} x {height} pixels')
+    if width % 2 and message.encoding in _YUV:
+        raise MessageError(f'image of {message.encoding} with an odd width of {width} pixels')
     if step < row_bytes or step % dtype.itemsize:
         raise MessageError(
             f'image step is {step} bytes, but a row of {width} {message.encoding} pixels '
@@ -87,23 +95,18 @@ def image_from_message(message: Image | ImageView) -> np.ndarray:
 
 
 def image_from_compressed(message: CompressedImage) -> np.ndarray:
-    """Return the image (height, width, 3) uint8 BGR of a JPEG, PNG or other file in memory.
+    """Return the image (height, width, 3) uint8 BGR of a JPEG, PNG, TIFF or BMP file in memory.
 
-    :raises MessageError: the data is not a whole image.
+    :raises MessageError: the data is not a whole image, or announces more pixels than it can hold.
     """
     data = np.frombuffer(memoryview(message.data), np.uint8)
-    image = None
-    if data.size:
-        try:
-            # no rotation by EXIF: camera_info describes the pixels as they are stored
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        except cv2.error:
-            image = None
-    if image is None:
+    try:
+        return decode_image(data)
+    except ImageDataError as error:
         raise MessageError(
-            f"compressed image of format '{message.format}' cannot be decoded ({data.size} bytes)"
-        )
-    return np.asarray(image)
+            f"compressed image of format '{message.format}' cannot be decoded ({data.size} bytes): "
+            f'{error}'
+        ) from error
 
 
 def image_to_message(image: np.ndarray, header: Header) -> Image:
@@ -317,8 +320,16 @@ def _set_track(pose: Pose3D, tracks: Tracks, i: int) -> None:
 
 
 def poses_from_message(message: Pose3DArray) -> Poses:
-    """Return the poses of a message; its names and edges, not ours, make the skeleton."""
-    names, edges = tuple(message.joint_names), np.array(message.edges, int).reshape(-1, 2)
+    """Return the poses of a message; its names and edges, not ours, make the skeleton.
+
+    :raises MessageError: joints or edges that do not fit the names, or an unknown state.
+    """
+    names, edges = tuple(message.joint_names), np.array(message.edges, int)
+    if len(edges) % 2 or (edges >= len(names)).any():
+        raise MessageError(f'edges that are no pairs of the {len(names)} joint names')
+    if any(p.state not in _STATES for p in message.poses):
+        raise MessageError(f'poses of a state that is none of {_STATES}')
+    edges = edges.reshape(-1, 2)
     known = SKELETONS.get(message.skeleton)
     skeleton = (
         known

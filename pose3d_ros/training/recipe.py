@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pose3d_ros.data.augmentation import Augmentation
+from pose3d_ros.yaml_files import YamlError, read_yaml
 
 #: What a training may compute in; weights stay in f32.
 PRECISIONS = ('f32', 'bf16', 'f16')
@@ -123,8 +122,8 @@ def find_recipe(name: str, network: str) -> Recipe:
     if path.suffix not in ('.yaml', '.yml'):
         raise RecipeError(f'recipe {name!r} is none of {", ".join(RECIPES)}, and no .yaml file')
     try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = read_yaml(path) or {}
+    except (OSError, YamlError) as error:
         raise RecipeError(f'cannot read recipe {path}: {error}') from error
     if not isinstance(values, Mapping):
         raise RecipeError(f"{path} is not a mapping of a recipe's fields")
@@ -151,7 +150,7 @@ def _typed(target: Recipe | Augmentation, values: Mapping[str, Any]) -> dict[str
             if not is_kind:
                 raise TypeError
             found[name] = tuple(map(int, value)) if kind is tuple else kind(value)
-        except (TypeError, ValueError) as error:  # YAML 1.1 reads 1e-3 as text
+        except (TypeError, ValueError, OverflowError) as error:  # YAML 1.1 reads 1e-3 as text
             raise RecipeError(f'{name}: {value!r} is no {_KINDS[kind]}') from error
     return found
 
