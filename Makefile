@@ -4,6 +4,7 @@
 # make drill        setup, then the faults of docs/reliability.md, one after the other
 # make train-smoke  setup, then small networks trained, scored, exported and run (6 minutes)
 # make fuzz         setup, then 116,000 damaged inputs for whatever reads any (docs/fuzzing.md)
+# make audit        setup, then pip-audit: known weaknesses of what is installed; needs the network
 # make lint         setup, then ruff, mypy and codespell
 # make pictures     setup and demo, then the pictures of README and docs anew
 # make clean        remove what was built (not .venv itself, and nothing that was fetched)
@@ -21,7 +22,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 unexport RMW_IMPLEMENTATION ROS_DISTRO ROS_PYTHON_VERSION ROS_VERSION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: setup demo test drill train-smoke fuzz lint pictures clean
+.PHONY: setup demo test drill train-smoke fuzz audit lint pictures clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed
@@ -54,6 +55,11 @@ train-smoke: setup $(VENV)/.torch
 fuzz: setup
 	$(PIP) install --quiet 'atheris>=3'
 	$(VENV)/bin/python test/fuzz.py $(FUZZ)
+
+# --strict: what cannot be looked up fails, instead of being passed over as if it were sound.
+audit: setup
+	$(PIP) install --quiet pip-audit
+	$(VENV)/bin/pip-audit --strict --skip-editable --local
 
 lint: setup
 	$(VENV)/bin/ruff check .

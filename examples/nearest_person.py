@@ -117,7 +117,7 @@ def main() -> None:
     try:
         rclpy.spin(NearestPerson())
     except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        pass  # asked to end
     finally:
         rclpy.try_shutdown()
 

@@ -98,7 +98,7 @@ def _is_ament_prefix(prefix: Path) -> bool:
 
 def release_memory() -> None:
     """Give free memory back to the system, which malloc keeps; without glibc nothing happens."""
-    with suppress(AttributeError, OSError, TypeError):
+    with suppress(AttributeError, OSError, TypeError):  # another libc, or another system
         ctypes.CDLL(None).malloc_trim(0)
 
 

@@ -15,21 +15,24 @@ import cv2
 import numpy as np
 import pytest
 from bag_files import write
+from builtin_interfaces.msg import Time
 from fuzz_targets import LIMIT_S, MIB, FaultFound, Refused, Target, attempt, refusing, targets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 from test_weights import CONTENT, MEMBER, asset_of
 
 from pose3d_ros import weights
 from pose3d_ros.bags import IMAGE, BagError, open_bag
 from pose3d_ros.camera import Camera, CameraError
-from pose3d_ros.data import human36m
+from pose3d_ros.data import datasets, human36m
 from pose3d_ros.data.annotations import DataError
 from pose3d_ros.data.records import Records
 from pose3d_ros.msg import Pose3D, Pose3DArray
 from pose3d_ros.nodes.bag_input import BagImages, Decoder, recorded
+from pose3d_ros.nodes.inputs import stamp_ns
 from pose3d_ros.nodes.messages import (
     MessageError,
     bytes_of,
@@ -188,6 +191,12 @@ def test_splits_of_an_infinite_subject(tmp_path: Path) -> None:
         human36m.read(tmp_path, tmp_path, 'train')
 
 
+def test_a_folder_in_the_home_of_nobody(tmp_path: Path) -> None:
+    (tmp_path / 'x.yaml').write_text('mpii: {root: ~nobody-of-this-name/mpii}')
+    with pytest.raises(DataError, match='mpii: Could not determine home'):
+        datasets.folders_from_yaml(tmp_path / 'x.yaml')
+
+
 def test_a_picture_that_announces_more_than_it_can_hold() -> None:
     picture = np.zeros((64, 64, 3), np.uint8)
     png = cv2.imencode('.png', picture)[1].tobytes()
@@ -233,6 +242,11 @@ def test_camera_info_in_a_bag_that_is_cut(tmp_path: Path) -> None:
         decoder = Decoder('bag', images)
         with pytest.raises(BagError, match='camera_info on /camera_info cannot be used'):
             [decoder.picture(record) for record in recorded(bag, images) if record.is_image]
+
+
+def test_a_stamp_before_all_time_is_a_number() -> None:
+    """rclpy's Time refuses it: one such message ended a node that joins by stamps."""
+    assert stamp_ns(Header(stamp=Time(sec=-1, nanosec=5))) == 5 - 10**9
 
 
 @pytest.mark.parametrize('damage', ['place', 'packing'])

@@ -38,7 +38,7 @@ def _read(path: Path) -> dict[str, Any]:
         if {'benchmark', 'machine', 'tables'} <= document.keys():
             return dict(document)
     except (ValueError, AttributeError):
-        pass
+        pass  # no JSON, or none of ours: said below
     raise ResultFileError(f'{path} was not written by `pose3d benchmark ... --out`')
 
 

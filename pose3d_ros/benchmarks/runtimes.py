@@ -88,7 +88,7 @@ def loaded(name: str, ways: list[tuple[str, str]]) -> list[tuple[str, str, Netwo
             network = NETWORKS[name](RuntimeOptions(device, precision))
         except DeviceUnavailable:
             raise
-        except RuntimeUnavailable:
+        except RuntimeUnavailable:  # this device lacks the precision: a row less
             continue
         networks.append((device, precision, network))
     return networks

@@ -298,7 +298,7 @@ def _run_client(command: list[str], package: Package, scratch: Path) -> int:
         )
         try:
             while client.poll() is None:
-                with suppress(subprocess.TimeoutExpired):
+                with suppress(subprocess.TimeoutExpired):  # it is still at work
                     client.wait(POLL)
                 # pip's copy counts twice for a moment
                 bar.update(min(_bytes_in(scratch), package.size or sys.maxsize) - bar.n)
@@ -315,6 +315,6 @@ def _bytes_in(folder: Path) -> int:
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
-            with suppress(OSError):
+            with suppress(OSError):  # it has vanished
                 total += Path(parent, name).stat().st_size
     return total

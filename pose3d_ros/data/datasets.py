@@ -106,4 +106,7 @@ def _entry(path: Path, name: object, entry: object) -> dict[str, Path]:
             raise DataError(f"{path}: {name}: '{key}' is none of root, annotations, images")
         if not isinstance(folder, str) or not folder:
             raise DataError(f"{path}: {name}: '{key}' is not a path")
-    return {key: path.parent / Path(folder).expanduser() for key, folder in entry.items()}
+    try:
+        return {key: path.parent / Path(folder).expanduser() for key, folder in entry.items()}
+    except RuntimeError as error:  # of the home of somebody who is not there
+        raise DataError(f'{path}: {name}: {error}') from error

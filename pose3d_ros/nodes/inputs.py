@@ -20,7 +20,6 @@ from rclpy.qos import (
     qos_check_compatible,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.time import Time
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -48,8 +47,8 @@ class Unusable(Exception):
 
 
 def stamp_ns(header: Header) -> int:
-    """Return the stamp of a header in nanoseconds."""
-    return int(Time.from_msg(header.stamp).nanoseconds)
+    """Return the stamp of a header in nanoseconds, also one below 0, which rclpy's Time refuses."""
+    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
 
 
 def call_every(node: Node, period_s: float, callback: Callable[[], None]) -> None:

@@ -51,8 +51,8 @@ class TargetFrame:
 
         :raises Unusable: TF does not know the way.
         """
-        stamp = Time.from_msg(header.stamp)
         try:
+            stamp = Time.from_msg(header.stamp)  # ValueError: below 0
             found = self._buffer.lookup_transform(self.name, header.frame_id, stamp, _WAIT)
             transform = Transform.from_quaternion(
                 _floats(found.transform.rotation, 'xyzw'),

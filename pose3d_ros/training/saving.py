@@ -143,6 +143,6 @@ def _removed_on_failure(part: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # why the writing ended is what is raised
             part.unlink()
         raise
