@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose3d_ros.camera import Camera, CameraError
+from pose3d_ros.camera import Camera, CameraError, ray_quaternion
 
 WIDTH, HEIGHT = 1280, 720
 K = np.array([[900.0, 0, 641.5], [0, 910, 355.2], [0, 0, 1]])
@@ -151,7 +151,13 @@ def test_from_field_of_view_spans_the_longer_side() -> None:
         assert camera.source == 'field of view 60 degrees'
 
 
-@pytest.mark.parametrize('degrees', [0, -60, 180, np.nan, np.inf])
+@pytest.mark.parametrize('degrees', [1, 179])
+def test_field_of_view_at_the_ends_of_its_range(degrees: float) -> None:
+    camera = Camera.from_field_of_view(640, 480, degrees)
+    assert camera.K[0, 0] == pytest.approx(320 / np.tan(np.radians(degrees / 2)))
+
+
+@pytest.mark.parametrize('degrees', [0, 0.99, -60, 179.01, 180, np.nan, np.inf])
 def test_field_of_view_out_of_range(degrees: float) -> None:
     with pytest.raises(CameraError, match='field of view'):
         Camera.from_field_of_view(640, 480, degrees)
@@ -179,6 +185,33 @@ def test_cropping_and_scaling_the_image_changes_no_ray(lens: str) -> None:
     assert np.array_equal(camera.K, K), 'the camera itself has changed'
 
 
+def test_binned_pixels_are_the_means_of_what_they_cover() -> None:
+    """And what is left over at the right and below is cut: no pixel of it is seen."""
+    camera = Camera(K, 643, 485)
+    binned = camera.binned(2, 4)
+    assert (binned.width, binned.height) == (321, 121)
+    for column, row in ((0, 0), (17, 30), (320, 120)):
+        columns, rows = np.meshgrid(2 * column + np.arange(2), 4 * row + np.arange(4))
+        covered = camera.rays(np.stack([columns, rows], axis=-1))
+        np.testing.assert_allclose(
+            binned.rays(np.array([column, row])), covered.mean(axis=(0, 1)), atol=1e-12
+        )
+
+
+@settings(max_examples=40, deadline=None)
+@given(x=st.floats(-5, 5), y=st.floats(-5, 5), z=st.floats(0.1, 20))
+def test_the_z_axis_is_turned_onto_the_ray(x: float, y: float, z: float) -> None:
+    """By the shortest way: about an axis that lies across both."""
+    point = np.array([x, y, z])
+    *vector, scalar = ray_quaternion(point)
+    assert np.linalg.norm([*vector, scalar]) == pytest.approx(1)
+    assert vector[2] == 0 and scalar > 0
+    # p' = p + 2 w (v x p) + 2 v x (v x p)
+    across = np.cross(vector, [0, 0, 1])
+    turned = np.array([0, 0, 1]) + 2 * scalar * across + 2 * np.cross(vector, across)
+    np.testing.assert_allclose(turned, point / np.linalg.norm(point), atol=1e-12)
+
+
 @pytest.mark.parametrize('lens', LENSES)
 def test_yaml_round_trip(lens: str, tmp_path: Path) -> None:
     path = tmp_path / 'camera.yaml'
@@ -201,7 +234,20 @@ def test_yaml_is_what_ros_tools_write_and_read(tmp_path: Path) -> None:
     assert data['distortion_coefficients'] == {'rows': 1, 'cols': 5, 'data': [0.0] * 5}
     assert data['projection_matrix']['cols'] == 4
     assert len(data['projection_matrix']['data']) == 12
-    assert data['rectification_matrix']['data'] == np.eye(3).ravel().tolist()
+    assert data['rectification_matrix'] == {
+        'rows': 3, 'cols': 3, 'data': np.eye(3).ravel().tolist(),
+    }  # fmt: skip
+    assert all(isinstance(data[f'{name}_matrix']['cols'], int) for name in ('camera', 'projection'))
+
+
+def test_yaml_is_laid_out_as_ros_tools_do(tmp_path: Path) -> None:
+    """Size and name first, a matrix on a line; an ideal fisheye has the 4 zeros of its model."""
+    path = tmp_path / 'camera.yaml'
+    Camera(K, WIDTH, HEIGHT, distortion_model='equidistant').to_yaml(path)
+    text = path.read_text()
+    assert text.startswith('image_width: 1280\nimage_height: 720\ncamera_name: camera\n')
+    assert '  data: [0.0, 0.0, 0.0, 0.0]\n' in text
+    assert Camera.from_yaml(path).distortion_model == 'equidistant'
 
 
 GOOD: dict[str, Any] = {

@@ -1,5 +1,8 @@
 """The metrics: cases that can be computed by hand, and second formulations of the same."""
 
+import warnings
+from itertools import permutations
+
 import cv2
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from pose3d_ros.evaluation import (
     root_errors,
     triangulate,
 )
+from pose3d_ros.evaluation.metrics import aligned, best_pairs, joint_errors
 
 NONE = np.zeros((0, 4))
 
@@ -102,6 +106,30 @@ def test_scale_is_the_best(rng: np.random.Generator) -> None:
     best = scales[np.argmin([squared_error(s) for s in scales])]
     rigid = pa_mpjpe(best * predicted, truth, with_scale=False)
     assert pa_mpjpe(predicted, truth, with_scale=True) == pytest.approx(rigid, abs=2e-3)
+
+
+def test_poses_are_each_by_themselves(rng: np.random.Generator) -> None:
+    predicted, truth = rng.normal(size=(2, 4, 5, 3))
+    for metric in (
+        lambda p, t: joint_errors(p, t, [1, 3]),
+        lambda p, t: aligned(p, t, with_scale=False),
+        lambda p, t: aligned(p, t, with_scale=True),
+    ):
+        alone = [metric(p[None], t[None])[0] for p, t in zip(predicted, truth, strict=True)]
+        np.testing.assert_allclose(metric(predicted, truth), alone)
+
+
+@pytest.mark.parametrize('unit', [1e-3, 1e3])
+def test_the_unit_of_length_changes_nothing(rng: np.random.Generator, unit: float) -> None:
+    """Millimetres, metres or kilometres; boxes of pixels, or as shares of the image."""
+    predicted, truth = rng.normal(size=(2, 4, 5, 3))
+    errors = pa_mpjpe(predicted, truth, with_scale=True)
+    np.testing.assert_allclose(pa_mpjpe(predicted * unit, truth * unit, True), errors * unit)
+    boxes, others = rng.uniform(1, 3, (2, 6, 4))
+    for one, scaled in zip(
+        box_overlaps(boxes, others), box_overlaps(boxes * unit, others * unit), strict=True
+    ):
+        np.testing.assert_allclose(scaled, one)
 
 
 def test_root_errors_by_hand() -> None:
@@ -215,6 +243,54 @@ def test_what_does_not_count() -> None:
     assert kept.is_true.tolist() == [True, True]
 
 
+def test_what_is_just_at_the_limits() -> None:
+    """Half of a box in an ignored region is not enough, and the least height is high enough."""
+    low = np.array([[50, 0, 10, 0.5], [80, 0, 10, 20]])
+    half, more = np.array([[[45, 0, 10, 20]], [[46, 0, 10, 20]]], dtype=float)
+    assert match_boxes(low, np.ones(2), TRUTH, half).scores.tolist() == [1, 1]
+    assert match_boxes(low, np.ones(2), TRUTH, half, min_height=0.5).scores.tolist() == [1, 1]
+    assert match_boxes(low, np.ones(2), TRUTH, more).scores.tolist() == [1]
+    # a score counts above a threshold, not at it
+    found = match_boxes(TRUTH, np.array([0.9, 0.4]), TRUTH, NONE)
+    assert precision_recall(found, 0.4) == pytest.approx((1, 0.5))
+    matches = BoxMatches(np.array([0.9, 0.4]), np.array([True, False]), np.array([0.9, 0]))
+    assert precision_recall(matches, 0.4)[0] == 1
+
+
+def test_equal_scores_stay_in_their_order() -> None:
+    """Otherwise a result would depend on the sorting of the day."""
+    n = 100
+    # all on one person, who goes to the first of them
+    boxes, scores = np.tile([0.0, 0, 10, 20], (n, 1)), np.full(n, 0.5)
+    assert match_boxes(boxes, scores, TRUTH, NONE).is_true.argmax() == 0
+    assert match_boxes(boxes, scores, TRUTH[:1], NONE).is_true.sum() == 1
+    is_true = np.arange(n) >= n - 1  # the last alone is true
+    last = BoxMatches(scores, is_true, np.array([0.5]))
+    assert average_precision(last) == pytest.approx(1 / n)
+
+
+def test_best_pairs_are_taken_greedily() -> None:
+    likeness = np.array([[0.9, 0.8], [0.85, 0.1], [0.7, 0.6]])
+    everything = np.ones((3, 2), bool)
+    # the best of all costs rows 0 and column 0; what is best then is row 2 with column 1
+    assert best_pairs(likeness, everything) == [(0, 0), (2, 1)]
+    assert best_pairs(likeness.T, everything.T) == [(0, 0), (1, 2)]
+    assert best_pairs(likeness, likeness < 0.9) == [(1, 0), (0, 1)]
+    assert best_pairs(-likeness, everything) == [(1, 1), (2, 0)], 'distances may be negative'
+    assert best_pairs(likeness, ~everything) == []
+    assert best_pairs(np.zeros((0, 2)), np.zeros((0, 2), bool)) == []
+
+
+def test_best_pairs_do_not_depend_on_the_order_of_rows() -> None:
+    likeness = np.random.default_rng(3).random((4, 3))
+    allowed = likeness > 0.2
+    wanted = {(row, column) for row, column in best_pairs(likeness, allowed)}
+    for order in permutations(range(4)):
+        rows = list(order)
+        found = best_pairs(likeness[rows], allowed[rows])
+        assert {(rows[row], column) for row, column in found} == wanted
+
+
 def test_overlap_has_to_reach_the_limit() -> None:
     half = np.array([[0, 0, 10, 10]], dtype=float)  # IoU exactly 0.5 with the first
     assert match_boxes(half, np.ones(1), TRUTH, NONE).is_true.tolist() == [True]
@@ -227,6 +303,12 @@ def test_average_precision_by_hand() -> None:
     scores, is_true = np.array([0.9, 0.8, 0.7]), np.array([True, False, True])
     matches = BoxMatches(scores, is_true, np.array([0.9, 0.7, 0, 0]))
     assert average_precision(matches) == pytest.approx((1 + 2 / 3) / 4)
+    # true, true, false, false, true of 3: precision 1, 1, 3/5
+    is_true = np.array([True, True, False, False, True])
+    matches = BoxMatches(np.linspace(0.9, 0.1, 5), is_true, np.array([0.9, 0.7, 0.1]))
+    assert average_precision(matches) == pytest.approx((1 + 1 + 3 / 5) / 3)
+    only = BoxMatches(np.array([0.9]), np.array([True]), np.array([0.9]))
+    assert average_precision(only) == 1
 
 
 def test_average_precision_is_coco_s(rng: np.random.Generator) -> None:
@@ -257,9 +339,11 @@ def test_images_are_ranked_together() -> None:
 def test_nobody_and_nothing() -> None:
     nothing = match_boxes(NONE, np.zeros(0), TRUTH, NONE)
     assert average_precision(nothing) == 0
-    precision, recall = precision_recall(nothing, 0.4)
-    assert np.isnan(precision)
-    assert recall == 0
     empty = match_boxes(TRUTH, np.ones(2), NONE, NONE)
     assert empty.is_true.tolist() == [False, False]
-    assert np.isnan(precision_recall(empty, 0.4)[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # NaN is meant here: NumPy's word on it would be noise
+        precision, recall = precision_recall(nothing, 0.4)
+        assert np.isnan(precision)
+        assert recall == 0
+        assert np.isnan(precision_recall(empty, 0.4)[1])

@@ -98,3 +98,10 @@ def test_a_flood_of_images_leaves_those_that_people_come_of(rate_hz: int, way_s:
         assert len(joiner) <= 32
     assert made > 10
     assert pairs >= made - 1  # of the first nobody could know
+
+
+def test_people_of_one_time_wait_on_when_others_are_joined() -> None:
+    """Also those of stamp 0, whose images nodes refuse: a joiner knows of no such rule."""
+    for stamp in (0, 1, 4):
+        pairs, joiner = joined(f'p{stamp} i5 p5')
+        assert pairs == ['5'] and len(joiner) == 1
