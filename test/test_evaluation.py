@@ -259,14 +259,13 @@ def test_what_is_just_at_the_limits() -> None:
 
 def test_equal_scores_stay_in_their_order() -> None:
     """Otherwise a result would depend on the sorting of the day."""
-    n = 100
-    # all on one person, who goes to the first of them
-    boxes, scores = np.tile([0.0, 0, 10, 20], (n, 1)), np.full(n, 0.5)
-    assert match_boxes(boxes, scores, TRUTH, NONE).is_true.argmax() == 0
-    assert match_boxes(boxes, scores, TRUTH[:1], NONE).is_true.sum() == 1
-    is_true = np.arange(n) >= n - 1  # the last alone is true
-    last = BoxMatches(scores, is_true, np.array([0.5]))
-    assert average_precision(last) == pytest.approx(1 / n)
+    scores = np.tile([0.5, 0.9], 50)  # the first comes behind all 50 that are more certain
+    boxes = np.tile([500.0, 0, 10, 20], (100, 1))
+    boxes[0] = TRUTH[0]
+    found = match_boxes(boxes, scores, TRUTH, NONE).is_true
+    assert (found.argmax(), found.sum()) == (50, 1)
+    matches = BoxMatches(scores, np.arange(100) == 0, np.array([0.5]))
+    assert average_precision(matches) == pytest.approx(1 / 51)
 
 
 def test_best_pairs_are_taken_greedily() -> None:
