@@ -138,6 +138,19 @@ def test_shapes_and_nobody(lens: str) -> None:
     assert camera.project(np.ones((2, 5, 3))).shape == (2, 5, 2)
 
 
+@pytest.mark.parametrize('lens', LENSES)
+def test_single_precision_is_computed_in_double(lens: str) -> None:
+    """Networks give float32: what is made of it is not rounded on the way."""
+    camera = camera_of(lens)
+    points = np.array([[1.7, -0.3, 9.1]], np.float32)
+    np.testing.assert_array_equal(camera.project(points), camera.project(points.astype(float)))
+    pixels, depth = np.array([[601.3, 402.7]], np.float32), np.array([9.1], np.float32)
+    np.testing.assert_array_equal(
+        camera.back_project(pixels, depth),
+        camera.back_project(pixels.astype(float), depth.astype(float)),
+    )
+
+
 def test_from_field_of_view_spans_the_longer_side() -> None:
     for width, height in ((640, 480), (480, 640)):
         camera = Camera.from_field_of_view(width, height, 60)
@@ -308,6 +321,13 @@ def test_yaml_without_distortion_has_none(tmp_path: Path) -> None:
     path = tmp_path / 'camera.yaml'
     path.write_text(yaml.safe_dump({k: v for k, v in GOOD.items() if 'distortion' not in k}))
     assert not Camera.from_yaml(path).distortion.size
+
+
+def test_yaml_without_a_distortion_model_means_the_usual_one(tmp_path: Path) -> None:
+    path = tmp_path / 'camera.yaml'
+    path.write_text(yaml.safe_dump({k: v for k, v in GOOD.items() if k != 'distortion_model'}))
+    camera = Camera.from_yaml(path)
+    assert (camera.distortion_model, camera.distortion.tolist()) == ('plumb_bob', [0.1, 0, 0, 0, 0])
 
 
 @pytest.mark.parametrize('text', ['', 'just words', '- 1\n- 2', '{unclosed: [', '\x00'])
