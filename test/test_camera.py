@@ -128,6 +128,23 @@ def test_rays_beyond_the_border_are_finite_and_in_order(lens: str) -> None:
     assert (np.diff(rays[:, 1]) > 0).all(), rays[:, 1]
 
 
+def test_where_no_ray_leads_the_lens_shifts_as_at_the_border() -> None:
+    camera = camera_of('wide barrel')
+    beyond = np.array([[-4000.0, 300], [5300, 300], [640, -4000], [640, 4700], [-4000, 4700]])
+    border = np.array([[0.0, 300], [1279, 300], [640, 0], [640, 719], [0, 719]])
+    expected = camera.rays(border) + (beyond - border) / [900, 910]
+    np.testing.assert_allclose(camera.rays(beyond), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize('lens', ['four', 'pincushion', 'fisheye'])
+def test_a_little_beyond_the_border_the_lens_is_what_it_is(lens: str) -> None:
+    camera = camera_of(lens)
+    pixels = np.array([[-50.0, 300], [1320, 300], [640, -40], [640, 760]])
+    rays = camera.rays(pixels)
+    points = np.column_stack([rays, np.ones(len(rays))])
+    np.testing.assert_allclose(camera.project(points), pixels, atol=1e-3)
+
+
 @pytest.mark.parametrize('lens', ['none', 'barrel', 'rational', 'fisheye'])
 def test_shapes_and_nobody(lens: str) -> None:
     camera = camera_of(lens)
