@@ -2,6 +2,7 @@
 # make demo         setup, then the demonstration
 # make test         setup, weights and clips, then all tests
 # make drill        setup, then the faults of docs/reliability.md, one after the other
+# make mutants      setup, then faults put into camera, crops, metrics and joining: who notices?
 # make train-smoke  setup, then small networks trained, scored, exported and run (6 minutes)
 # make fuzz         setup, then 116,000 damaged inputs for whatever reads any (docs/fuzzing.md)
 # make audit        setup, then pip-audit: known weaknesses of what is installed; needs the network
@@ -22,7 +23,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 unexport RMW_IMPLEMENTATION ROS_DISTRO ROS_PYTHON_VERSION ROS_VERSION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: setup demo test drill train-smoke fuzz audit lint pictures clean
+.PHONY: setup demo test drill train-smoke fuzz audit mutants lint pictures clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed
@@ -45,6 +46,12 @@ test: setup $(VENV)/.torch
 drill: setup
 	$(VENV)/bin/pose3d fetch default clips
 	$(VENV)/bin/pytest test/drills
+
+# One at a time: tests of nodes in forks of one process would hear each other.
+mutants: setup
+	@$(PIP) install --quiet --no-build-isolation --editable '.[mutants]'
+	$(VENV)/bin/mutmut run --max-children 1
+	$(VENV)/bin/mutmut results
 
 train-smoke: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch default motions backbones
@@ -76,7 +83,7 @@ pictures: demo $(VENV)/.torch
 
 clean:
 	rm -rf build dist *.egg-info pose3d_ros/msg pose3d_ros/*.so $(VENV)/.installed
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants
 	find . -path ./$(VENV) -prune -o -name __pycache__ -print0 | xargs -0 rm -rf
 
 # The two steps leave a stamp each, so that a second `make setup` has nothing to do.

@@ -396,3 +396,18 @@ def test_a_guessed_camera_looks_along_the_middle_and_says_what_it_is() -> None:
 def test_no_camera_has_such_a_focal_length(focal_px: float) -> None:
     with pytest.raises(CameraError):
         Camera.from_focal_length(640, 480, focal_px)
+
+
+@pytest.mark.parametrize('axis', [0, 1])
+def test_the_least_that_a_camera_can_be(axis: int) -> None:
+    """Any focal length above 0, and one pixel; on each axis by itself."""
+    size = [640, 480]
+    least = K.copy()
+    least[axis, axis] = 0.01
+    assert Camera(least, 1, 1).K[axis, axis] == 0.01
+    least[axis, axis] = 0
+    with pytest.raises(CameraError, match=r'K are (0 and 910|900 and 0) pixels'):
+        Camera(least, *size)
+    size[axis] = 0
+    with pytest.raises(CameraError, match='is not above 0'):
+        Camera(K, *size)
