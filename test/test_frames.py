@@ -214,6 +214,20 @@ def test_tf_is_listened_to_once_however_often_the_node_is_configured(
     assert listening() == (0, 0) and not node.configured
 
 
+def test_a_stamp_before_all_time_is_of_no_use(graph: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from std_msgs.msg import Header
+
+    from pose3d_ros.nodes.inputs import Unusable
+    from pose3d_ros.nodes.target_frame import TargetFrame
+
+    put_tf2_in(monkeypatch)
+    target, header = TargetFrame(graph.node, 'base_link'), Header(frame_id='camera')
+    header.stamp.sec = -1
+    with pytest.raises(Unusable, match="no transform from 'camera' to 'target_frame' 'base_link'"):
+        target.at(header)
+    target.close()
+
+
 def test_velocity_turns_and_covariance_with_it() -> None:
     pytest.importorskip('rclpy')
     from std_msgs.msg import Header
