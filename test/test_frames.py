@@ -80,7 +80,11 @@ class Buffer:
         from std_srvs.srv import Trigger
 
         # of another type than tf2_msgs/FrameGraph, which has no wheel
+        self.cleared = 0
         self.srv = node.create_service(Trigger, 'tf2_frames', lambda _request, answer: answer)
+
+    def clear(self) -> None:
+        self.cleared += 1
 
     def lookup_transform(self, target: str, source: str, time: Any, timeout: Any) -> Any:
         from geometry_msgs.msg import TransformStamped
@@ -212,6 +216,24 @@ def test_tf_is_listened_to_once_however_often_the_node_is_configured(
     monkeypatch.setitem(POSENETS, 'blazepose', absent)
     node.trigger_configure()
     assert listening() == (0, 0) and not node.configured
+
+
+def test_tf_is_forgotten_when_the_clock_jumps_back(
+    graph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when an image is a little late: TF takes nothing that is older than its memory."""
+    from flow import header_at
+
+    from pose3d_ros.nodes.target_frame import TargetFrame
+
+    put_tf2_in(monkeypatch)
+    target = TargetFrame(graph.node, 'base_link')
+    cleared = []
+    for stamp_s in (100.0, 101.0, 100.5, 50.0, 50.1, 102.0, 50.0):
+        target.at(header_at(stamp_s))
+        cleared.append(target._buffer.cleared)
+    assert cleared == [0, 0, 0, 1, 1, 1, 2]
+    target.close()
 
 
 def test_a_stamp_before_all_time_is_of_no_use(graph: Any, monkeypatch: pytest.MonkeyPatch) -> None:

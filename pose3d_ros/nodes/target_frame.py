@@ -16,6 +16,8 @@ from pose3d_ros.msg import Pose3D, Pose3DArray
 from pose3d_ros.nodes.inputs import Unusable
 from pose3d_ros.nodes.parameters import ParameterError
 
+# Images of a bag that loops; of one camera none is out of order by so much.
+_JUMP_NS = 10**9
 # TF of an image's time comes a little after it, but a stage that waits lets images drop.
 _WAIT = Duration(seconds=0.1)
 
@@ -36,6 +38,7 @@ class TargetFrame:
                 "apt install ros-jazzy-tf2-ros-py, or set it to '' to stay in the camera's frame"
             ) from error
         self.name, self._node = name, node
+        self._newest_ns = 0  # of the images
         self._error = tf2_ros.TransformException
         self._buffer = tf2_ros.Buffer(node=node)
         # the node's executor takes what it brings, while a worker in another thread waits for it
@@ -53,6 +56,7 @@ class TargetFrame:
         """
         try:
             stamp = Time.from_msg(header.stamp)  # ValueError: below 0
+            self._follow(stamp.nanoseconds)
             found = self._buffer.lookup_transform(self.name, header.frame_id, stamp, _WAIT)
             transform = Transform.from_quaternion(
                 _floats(found.transform.rotation, 'xyzw'),
@@ -64,6 +68,16 @@ class TargetFrame:
                 f"image's time: {error}. Is TF published, and up to date?"
             ) from error
         return Mover(transform, Header(stamp=header.stamp, frame_id=self.name))
+
+    def _follow(self, stamp_ns: int) -> None:
+        """Forget what TF said of the time before the clock jumped back, since it takes no older.
+
+        What is mounted firmly stays.
+        """
+        if stamp_ns < self._newest_ns - _JUMP_NS:
+            self._buffer.clear()
+            self._newest_ns = stamp_ns
+        self._newest_ns = max(self._newest_ns, stamp_ns)
 
 
 @dataclass(frozen=True)
