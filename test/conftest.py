@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,11 @@ import pytest
 os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
 os.environ.setdefault('ROS_LOG_DIR', '/tmp/pose3d_ros_test_logs')
 os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
+
+# A run in the background of a shell inherits that Ctrl-C is ignored, and would hand that on to the
+# programs that tests send it to.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What the libraries bring when they are imported is there to stay: the collector, which would go
 # over half a million objects time and again, leaves it alone.
