@@ -55,7 +55,7 @@ class Recording:
         """Take a serialised message; return False where it is lost, since too much waits."""
         with self._changed:
             room = self._waiting_bytes + len(data) <= _MOST_WAITING_BYTES
-            if not room or self._give_up_s < float('inf') or self._error is not None:
+            if not room or self._is_ending or self._error is not None:
                 self.lost[topic] += 1
                 return False
             self._waiting.append((topic, at_ns, data))
@@ -102,15 +102,18 @@ class Recording:
         except OSError as error:
             self._fail(error)
 
+    @property
+    def _is_ending(self) -> bool:
+        return self._give_up_s < float('inf')
+
     def _over(self) -> bool:
         """Wait for work; return whether there is none any more."""
         with self._changed:
-            ending = self._give_up_s < float('inf')
-            if not self._waiting and not ending:
+            if not self._waiting and not self._is_ending:
                 self._changed.wait(_POLL_S)
             if time.monotonic() > self._give_up_s:
                 self._lose_waiting()
-            return self._give_up_s < float('inf') and not self._waiting
+            return self._is_ending and not self._waiting
 
     def _write_next(self) -> None:
         with self._changed:

@@ -1,16 +1,8 @@
-"""What a process holds and may write."""
+"""What this process may write."""
 
-import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-
-def resident_mib(pid: int | None = None) -> float:
-    """Return the memory that a process holds; None = this one."""
-    pages = int(Path(f'/proc/{pid or os.getpid()}/statm').read_text().split()[1])
-    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
 
 
 @contextmanager

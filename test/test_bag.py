@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from bag_files import CAMERA, MYSTERY, Fakes, StopAt, picture, plain, read
 from fake_stages import put_in
-from process import full_disk, resident_mib
+from process import full_disk
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin
@@ -22,6 +22,7 @@ from visualization_msgs.msg import MarkerArray
 
 from pose3d_ros import cli
 from pose3d_ros.bags import BagError, open_bag
+from pose3d_ros.benchmarks.usage import resident_mib
 from pose3d_ros.camera import Camera
 from pose3d_ros.cli import bag as command
 from pose3d_ros.msg import PersonArray, Pose3DArray

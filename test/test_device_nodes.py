@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from process import resident_mib
 from rcl_interfaces.msg import Log
 from real import people_image
 from sensor_msgs.msg import Image
 from test_nodes import header, settings
 
+from pose3d_ros.benchmarks.usage import resident_mib
 from pose3d_ros.models.batches import OutOfMemory
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import DeviceUnavailable

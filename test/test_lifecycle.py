@@ -1,6 +1,5 @@
 """The managed life of the nodes, asked for over the standard services as a manager does."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +10,11 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from flow import Fakes, Source, header_at, put_in, settings
 from managing import Manager, started
-from process import resident_mib
 from rclpy.parameter import Parameter
 from real import people_image
 from sensor_msgs.msg import CameraInfo, Image
 
+from pose3d_ros.benchmarks.usage import cpu_s, resident_mib
 from pose3d_ros.camera import Camera
 from pose3d_ros.models.detection import OptionsError
 from pose3d_ros.msg import PersonArray, Pose3DArray
@@ -292,12 +291,6 @@ def test_enable_stops_the_images_and_brings_them_back(graph: Any, fakes: Fakes) 
     assert manager.change('deactivate') and manager.enable(False) == 'inactive'
     assert manager.enable(True) == 'inactive'
     assert graph.node.count_subscribers('/image_raw') == 0
-
-
-def cpu_s(pid: int) -> float:
-    """Return the processor seconds that a process has taken."""
-    fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
 def growth(graph: Any, seconds: float, value: Callable[[], float], enough: float = np.inf) -> float:

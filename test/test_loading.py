@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from paper import PaperFiles, needed_torch
-from process import resident_mib
 
 from pose3d_ros import equality, loading
+from pose3d_ros.benchmarks.usage import resident_mib
 from pose3d_ros.models.runtime import DeviceUnavailable, RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.skeletons import BLAZEPOSE

@@ -14,12 +14,12 @@ import bag_files
 import numpy as np
 import pytest
 from flow import FakeDetector, FakeRootNet, Fakes, header_at, put_in, settings, stamps
-from process import resident_mib
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from test_player import finish, start
 
+from pose3d_ros.benchmarks.usage import resident_mib
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.bag_making import write_images
 from pose3d_ros.nodes.detector import DetectorNode

@@ -51,6 +51,17 @@ class Rig:
         self.roots.publish(PersonArray(header=header, persons=[self.person]))
         return str(header.frame_id)
 
+    def moves(self, stamp_s: float) -> tuple[Any, str]:
+        """Return what broadcasts the camera's way, once it is listened to, and the camera's frame.
+
+        An image of that time goes out, of which no people come.
+        """
+        broadcaster = tf2_ros.TransformBroadcaster(self.graph.node)
+        frame = str(self.source.image_at(stamp_s).frame_id)
+        self.graph.wait(lambda: self.graph.node.count_subscribers('/tf'), 'a listener')
+        time.sleep(0.3)
+        return broadcaster, frame
+
     def through(self) -> int:
         """Return how many images have an end."""
         return int(self.node.accounting.published + self.node.accounting.skipped)
@@ -73,12 +84,8 @@ def test_a_camera_that_is_mounted_firmly(graph: Any, monkeypatch: pytest.MonkeyP
 def test_a_camera_that_moves_is_where_it_was_when_the_image_was_taken(
     graph: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rig = Rig(graph, monkeypatch)
-    broadcaster = tf2_ros.TransformBroadcaster(graph.node)
-    start_s = now_s(graph)
-    frame = rig.source.image_at(start_s).frame_id  # of which no people come
-    graph.wait(lambda: graph.node.count_subscribers('/tf'), 'a listener')
-    time.sleep(0.3)
+    rig, start_s = Rig(graph, monkeypatch), now_s(graph)
+    broadcaster, frame = rig.moves(start_s)
     for number in range(6):  # two metres a second
         broadcaster.sendTransform(transform(start_s + number / 10, number / 5, frame))
     for number, after_s in enumerate((0.05, 0.25, 0.41, 9.0)):
@@ -95,12 +102,8 @@ def test_a_camera_that_moves_is_where_it_was_when_the_image_was_taken(
 def test_tf_that_comes_a_little_after_its_image_is_waited_for(
     graph: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rig = Rig(graph, monkeypatch)
-    broadcaster = tf2_ros.TransformBroadcaster(graph.node)
-    start_s = now_s(graph)
-    frame = rig.source.image_at(start_s).frame_id
-    graph.wait(lambda: graph.node.count_subscribers('/tf'), 'a listener')
-    time.sleep(0.3)
+    rig, start_s = Rig(graph, monkeypatch), now_s(graph)
+    broadcaster, frame = rig.moves(start_s)
     broadcaster.sendTransform(transform(start_s, 0.0, frame))
     rig.send(start_s + 0.05)
     time.sleep(0.03)
@@ -115,12 +118,8 @@ def test_tf_of_a_clock_that_jumped_back_counts_again(
     graph: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bag that loops: TF takes nothing that is older by more than its memory of 10 s."""
-    rig = Rig(graph, monkeypatch)
-    broadcaster = tf2_ros.TransformBroadcaster(graph.node)
-    start_s = now_s(graph) - 60
-    frame = rig.source.image_at(start_s).frame_id
-    graph.wait(lambda: graph.node.count_subscribers('/tf'), 'a listener')
-    time.sleep(0.3)
+    rig, start_s = Rig(graph, monkeypatch), now_s(graph) - 60
+    broadcaster, frame = rig.moves(start_s)
     for loop in range(3):
         for number in range(7):
             at_s = start_s + 5 * number

@@ -1,6 +1,5 @@
 """Timing the graph from outside: a camera that publishes frames and waits for their poses."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,12 +9,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
@@ -26,7 +23,7 @@ from pose3d_ros.nodes.cdr import read_image
 from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, Frame, stamp_ns
 from pose3d_ros.nodes.messages import bytes_of, camera_to_info, image_to_message
 from pose3d_ros.nodes.processes import Starter, processes
-from pose3d_ros.nodes.spinning import spinning
+from pose3d_ros.nodes.spinning import node_beside
 from pose3d_ros.stages import STAGES
 from pose3d_ros.transport import prepare_process
 
@@ -296,23 +293,18 @@ def graph_under_test(
     :raises TimeoutError: the graph does not come, or does not answer.
     """
     prepare_process()
-    os.environ.setdefault('ROS_DOMAIN_ID', str(101 + os.getpid() % 100))
     given = {node: (*parameters.get(node, ()), f'image_transport:={transport}') for node in STAGES}
     with processes(log_dir) as start:
         pids = _start(start, composed, given)
-        # Ctrl-C is Python's: ROS's own handlers would outlast the graph
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        driver = CameraDriver(images, camera, transport, watched)
         try:
-            with spinning(driver):
+            with node_beside(
+                lambda: CameraDriver(images, camera, transport, watched), start.domain_id
+            ) as driver:
                 driver.wait_for(1 if composed else 3, start.check)
                 yield RunningGraph(driver, pids)
         except TimeoutError:
             start.check()  # a process that has ended is the better reason
             raise
-        finally:
-            driver.destroy_node()
-            rclpy.try_shutdown()
 
 
 def _start(start: Starter, composed: str, parameters: dict[str, tuple[str, ...]]) -> dict[str, int]:

@@ -7,18 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 
 from pose3d_ros.msg import Pose3DArray
 from pose3d_ros.nodes.accounting import COUNTERS
 from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
-from pose3d_ros.nodes.processes import Starter, processes
-from pose3d_ros.nodes.spinning import spinning
+from pose3d_ros.nodes.processes import processes
+from pose3d_ros.nodes.spinning import node_beside
 from pose3d_ros.stages import STAGES
 from pose3d_ros.transport import prepare_process
 
@@ -124,21 +122,7 @@ def watched_graph(
         names = ['pipeline'] if composed else list(STAGES)
         pids = {name: start(name, *stages).pid for name in names}
         subscribers = f'subscribers:={len(names)}'
-        with _watching(start) as watch:
+        with node_beside(GraphWatch, start.domain_id) as watch:
             pids = {'player': start('player', *player, subscribers).pid, **pids}
             watch.wait_for_poses(start.check)
             yield WatchedGraph(watch, pids, start.check)
-
-
-@contextmanager
-def _watching(start: Starter) -> Iterator[GraphWatch]:
-    """Yield what watches, in the domain of the processes."""
-    # Ctrl-C is Python's: ROS's own handlers would outlast the graph
-    rclpy.init(domain_id=start.domain_id, signal_handler_options=SignalHandlerOptions.NO)
-    watch = GraphWatch()
-    try:
-        with spinning(watch):
-            yield watch
-    finally:
-        watch.destroy_node()
-        rclpy.try_shutdown()

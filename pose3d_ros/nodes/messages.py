@@ -230,7 +230,7 @@ def persons_to_message(
             root_depth_stddev=float(persons.root_depth_stddev_m[i]),
         )
         if known[i]:
-            person.root = _point(persons.roots[i].tolist())
+            person.root = point(persons.roots[i].tolist())
         if keypoints is not None:
             person.keypoints = floats_of(keypoints.xy[i])
             person.keypoint_scores = floats_of(keypoints.scores[i])
@@ -299,9 +299,9 @@ def poses_to_message(poses: Poses, header: Header, camera: Camera) -> Pose3DArra
         pose = Pose3D(
             id=poses.ids[i],
             score=float(poses.scores[i]),
-            root=_point(poses.roots[i].tolist()),
+            root=point(poses.roots[i].tolist()),
             root_depth_stddev=float(poses.root_depth_stddev_m[i]),
-            joints=[_point(joint) for joint in joints],
+            joints=[point(joint) for joint in joints],
             joint_scores=floats_of(poses.joint_scores[i]),
         )
         _set_track(pose, poses.tracks, i)
@@ -362,7 +362,8 @@ def _tracks(poses: list[Pose3D]) -> Tracks:
     return tracks
 
 
-def _point(xyz: list[float]) -> Point:
+def point(xyz: list[float]) -> Point:
+    """Return x, y and z as a message."""
     return Point(x=xyz[0], y=xyz[1], z=xyz[2])
 
 

@@ -1,13 +1,32 @@
 """A node's callbacks in another thread, and the order in which that ends."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
+import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 _JOIN_S = 10.0
+
+_Node = TypeVar('_Node', bound=Node)
+
+
+@contextmanager
+def node_beside(make: Callable[[], _Node], domain_id: int) -> Iterator[_Node]:
+    """Yield a node that looks at processes of a ROS domain from this one, which has no ROS yet."""
+    # Ctrl-C is Python's: ROS's own handlers would outlast the graph
+    rclpy.init(domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO)
+    node = make()
+    try:
+        with spinning(node):
+            yield node
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
 
 
 @contextmanager

@@ -63,7 +63,6 @@ class Stage(LifecycleNode):
         self.accounting = Accounting()
         self._downstream: Stage | None = None
         self._worker: Worker[tuple[Frame, Any]] = Worker(name, lambda job: self._do(*job))
-        self._worker.on_idle = self._wake
         self._inputs: Sequence[Input] = ()
         self._enabled = True
         self._began_s = 0.0  # when the worker started last
@@ -269,11 +268,6 @@ class Stage(LifecycleNode):
         """Hand results to another stage of the same process."""
         self._downstream = stage
         self._worker.downstream = stage._worker
-
-    def _wake(self) -> None:
-        """Let the executor look again for what may be taken."""
-        if (executor := self.executor) is not None:
-            executor.wake()
 
     def submit(self, frame: Frame, given: Any = None) -> None:
         """Hand a job to the worker; the one that still waits is dropped for it.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
+from geometry_msgs.msg import Pose, Quaternion, Vector3
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.time import Time
@@ -14,6 +14,7 @@ from visualization_msgs.msg import MarkerArray
 from pose3d_ros.frames import Transform
 from pose3d_ros.msg import Pose3D, Pose3DArray
 from pose3d_ros.nodes.inputs import Unusable
+from pose3d_ros.nodes.messages import point
 from pose3d_ros.nodes.parameters import ParameterError
 
 # Images of a bag that loops; of one camera none is out of order by so much.
@@ -118,16 +119,16 @@ class Mover:
         return message
 
     def _place(self, pose: Pose) -> None:
-        pose.position = _point(self.transform.points(_floats(pose.position, 'xyz')))
+        pose.position = point(self.transform.points(_floats(pose.position, 'xyz')).tolist())
         pose.orientation = _quaternion(self.transform.turned(_floats(pose.orientation, 'xyzw')))
 
 
 def _move_pose(pose: Pose3D, transform: Transform) -> None:
     joints = np.array([_floats(joint, 'xyz') for joint in pose.joints]).reshape(-1, 3)
-    pose.joints = [_point(joint) for joint in transform.points(joints)]
-    pose.root = _point(transform.points(_floats(pose.root, 'xyz')))
+    pose.joints = [point(joint) for joint in transform.points(joints).tolist()]
+    pose.root = point(transform.points(_floats(pose.root, 'xyz')).tolist())
     if pose.has_velocity:
-        pose.tracked_root = _point(transform.points(_floats(pose.tracked_root, 'xyz')))
+        pose.tracked_root = point(transform.points(_floats(pose.tracked_root, 'xyz')).tolist())
         pose.velocity = Vector3(**_named(transform.vectors(_floats(pose.velocity, 'xyz')), 'xyz'))
         covariance = np.reshape(pose.track_covariance, (6, 6))
         pose.track_covariance = transform.covariances(covariance).ravel()
@@ -139,10 +140,6 @@ def _floats(message: Any, names: str) -> np.ndarray:
 
 def _named(values: np.ndarray, names: str) -> dict[str, float]:
     return dict(zip(names, values.tolist(), strict=True))
-
-
-def _point(xyz: np.ndarray) -> Point:
-    return Point(**_named(xyz, 'xyz'))
 
 
 def _quaternion(xyzw: np.ndarray) -> Quaternion:

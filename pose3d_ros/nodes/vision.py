@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Vector3
+from geometry_msgs.msg import Pose, PoseWithCovariance, Vector3
 from rclpy.node import Node
 from std_msgs.msg import Header
 
 from pose3d_ros.nodes.inputs import RESULT_QOS
+from pose3d_ros.nodes.messages import point
 from pose3d_ros.people import Persons, Poses
 
 try:
@@ -76,10 +77,10 @@ def detections_3d(poses: Poses, header: Header) -> Any:
         covariance[:3, :3] = np.outer(error_m, error_m)
         hypothesis = _hypothesis(score)
         hypothesis.pose = PoseWithCovariance(
-            pose=Pose(position=_point(root)), covariance=covariance.ravel()
+            pose=Pose(position=point(root.tolist())), covariance=covariance.ravel()
         )
         box = vision.BoundingBox3D(
-            center=Pose(position=_point((low + high) / 2)), size=_vector(high - low)
+            center=Pose(position=point(((low + high) / 2).tolist())), size=_vector(high - low)
         )
         detections.append(
             vision.Detection3D(header=header, results=[hypothesis], bbox=box, id=person_id)
@@ -91,11 +92,6 @@ def _hypothesis(score: float) -> Any:
     return vision.ObjectHypothesisWithPose(
         hypothesis=vision.ObjectHypothesis(class_id=CLASS_ID, score=score)
     )
-
-
-def _point(xyz: np.ndarray) -> Point:
-    x, y, z = xyz.tolist()
-    return Point(x=x, y=y, z=z)
 
 
 def _vector(xyz: np.ndarray) -> Vector3:
