@@ -35,6 +35,8 @@ class FakeStage:
     calls: int = 0
     gate: threading.Event = field(default_factory=threading.Event)
     networks: tuple[Any, ...] = ()
+    inside: int = 0  # calls in work
+    most: int = 0  # of them at once
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -43,8 +45,11 @@ class FakeStage:
 
     def work(self) -> None:
         self.calls += 1
+        self.inside += 1
+        self.most = max(self.most, self.inside)
         time.sleep(self.takes_s)
         assert self.gate.wait(30)
+        self.inside -= 1
 
 
 @dataclass

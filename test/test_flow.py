@@ -19,6 +19,8 @@ from pose3d_ros.nodes.inputs import SENSOR_QOS, Input, stamp_ns
 from pose3d_ros.nodes.messages import camera_to_info, image_to_message
 from pose3d_ros.nodes.parameters import ParameterError
 from pose3d_ros.nodes.pipeline import make_pipeline
+from pose3d_ros.nodes.posenet import PoseNetNode
+from pose3d_ros.nodes.rootnet import RootNetNode
 from pose3d_ros.nodes.stage import Stage
 
 
@@ -30,7 +32,12 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
 
 def pipeline(graph: Any, width: int = WIDTH, height: int = HEIGHT) -> tuple[Stage, ...]:
     """Add a pipeline with a camera to a graph."""
-    stages = tuple(make_pipeline())
+    return with_camera(graph, tuple(make_pipeline()), width, height)
+
+
+def with_camera(
+    graph: Any, stages: tuple[Stage, ...], width: int = WIDTH, height: int = HEIGHT
+) -> tuple[Stage, ...]:
     graph.add(*stages)
     camera = Camera.from_field_of_view(width, height, 60.0)
     infos = graph.publisher(CameraInfo, 'camera_info')
@@ -70,6 +77,34 @@ def test_a_publisher_ten_times_too_fast_gets_the_newest_and_ages_stay(
     # each waited for one other at the most: twice 50 ms, on a machine that others share
     ages = [at - stamp / 1e9 for at, stamp in zip(arrived, stamps(poses), strict=True)]
     assert np.median(ages) < 0.25
+
+
+def test_several_streams_work_on_several_images_and_keep_their_order(
+    graph: Any, fakes: Fakes
+) -> None:
+    """More images a second; of those that are detected none is lost, and people keep their ids."""
+    fakes.detector.takes_s = 0.1
+    fakes.rootnet.takes_s = fakes.posenet.takes_s = 0.01
+    rootnet_node = RootNetNode(joined=True, **settings(streams=2))
+    posenet_node = PoseNetNode(joined=True, lender=rootnet_node)
+    detector_node = DetectorNode(**settings(streams=3))
+    rootnet_node.hand_to(posenet_node)
+    detector_node.hand_to(rootnet_node)
+    stages = with_camera(graph, (detector_node, rootnet_node, posenet_node))
+    poses = graph.collect(Pose3DArray, 'poses')
+    source = Source(graph)
+    start_s = time.monotonic()
+    while time.monotonic() < start_s + 3.0:
+        last = source.image()
+        time.sleep(0.01)
+    graph.wait(lambda: poses and poses[-1].header == last, 'the last frame')
+    graph.wait(lambda: settled(stages), 'the count')
+    detector, rootnet, posenet = (stage.accounting for stage in stages)
+    assert rootnet.dropped == posenet.dropped == 0
+    assert posenet.published == detector.published == len(poses)
+    assert (fakes.detector.most, fakes.posenet.most) == (3, 1)
+    assert stamps(poses) == sorted(set(stamps(poses)))
+    assert {pose.id for message in poses for pose in message.poses} == {'1'}
 
 
 def test_images_that_nobody_has_time_for_are_not_taken_but_counted(

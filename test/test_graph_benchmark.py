@@ -182,10 +182,20 @@ def test_a_closed_loop_of_one_process_per_stage() -> None:
     assert r.decode_ms > 0.1  # a JPEG
     table = graph_tables.overhead([r], QUICK)
     (row,) = table.rows
-    assert row[:3] == ('640x480', '2', SEPARATE)
-    age, networks, rest = row[3:6]
+    assert row[:4] == ('640x480', '2', SEPARATE, '1')
+    age, networks, rest = row[4:7]
     assert min(age, networks) > 5 and rest == pytest.approx(age - networks)
-    assert sum(row[6:]) == pytest.approx(rest)
+    assert sum(row[7:]) == pytest.approx(rest)
+
+
+def test_a_closed_loop_of_two_streams() -> None:
+    r = graph_measuring.in_own_process(graph_measuring.closed, replace(SMALL, streams=2), QUICK)
+    (full,) = r.full
+    assert full.graph.sent == 8 and set(full.graph.people.tolist()) == {2}
+    # four at a time may replace each other at the door; what was detected comes through
+    assert len(full.graph.ages_ms) >= 4
+    detected, published = (r.stages[stage]['published'] for stage in ('detector', 'posenet'))
+    assert published == detected
 
 
 def test_more_images_than_it_can_take_are_dropped_and_counted() -> None:

@@ -32,10 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = Method()
     add('--parts', nargs='+', choices=PARTS, default=list(_DEFAULT_PARTS), metavar='PART',
         help='speed: rate, efficiency, overhead, age, processor time and memory of every size, '
-        'number of people and layout; load: what comes of more and fewer images than are held; '
-        'choices: executors, transports and what is watched; baseline: beside the plain '
+        'number of people, layout and streams; load: what comes of more and fewer images than are '
+        'held; choices: executors, transports and what is watched; baseline: beside the plain '
         'sequential way (takes PyTorch); memory: over --frames frames. All but speed are of the '
-        'first size and number of people (default: speed load choices)')  # fmt: skip
+        'first size and number of people, choices and baseline also of the first number of streams '
+        '(default: speed load choices)')  # fmt: skip
     add('--sizes', type=_size, nargs='+', default=[(1920, 1080)], metavar='WIDTHxHEIGHT',
         help='of the images, pixels (default: 1920x1080)')  # fmt: skip
     add('--people', type=report.positive, nargs='+', default=[2], metavar='N',
@@ -52,9 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add('--frames-per-round', type=report.positive, default=default.frames, metavar='N',
         help='default: %(default)s')  # fmt: skip
+    add('--streams', type=report.positive, nargs='+', default=[1], metavar='N',
+        help="the stages' parameter: images that each works on at once (default: 1)")  # fmt: skip
     add('--in-flight', type=report.positive, default=default.in_flight, metavar='N',
-        help='frames in the graph at a time; more than 2 may replace each other at the door '
-        '(default: %(default)s)')  # fmt: skip
+        help='frames in the graph at a time, for each stream; more than 2 may replace each other '
+        'at the door (default: %(default)s)')  # fmt: skip
     add('--load-factors', type=float, nargs='+', metavar='F',
         default=[0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 10.0],
         help='input rates, as multiples of the rate that is held (default: 0.25 to 10)',
@@ -103,10 +106,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _speed(arguments: argparse.Namespace, method: Method) -> list[report.Table]:
     settings = [
-        Setting(size, people, layout)
+        Setting(size, people, layout, streams)
         for size in arguments.sizes
         for people in arguments.people
         for layout in arguments.layouts
+        for streams in arguments.streams
     ]
     results = [
         measuring.in_own_process(measuring.closed, setting, method)
@@ -133,7 +137,7 @@ def _load(arguments: argparse.Namespace, method: Method) -> list[report.Table]:
 
 
 def _choices(arguments: argparse.Namespace, method: Method) -> list[report.Table]:
-    composed = Setting(arguments.sizes[0], arguments.people[0])
+    composed = Setting(arguments.sizes[0], arguments.people[0], streams=arguments.streams[0])
     separate = replace(composed, layout=SEPARATE)
     settings = [
         composed,
@@ -155,7 +159,7 @@ def _choices(arguments: argparse.Namespace, method: Method) -> list[report.Table
 
 
 def _baseline(arguments: argparse.Namespace, method: Method) -> list[report.Table]:
-    setting = Setting(arguments.sizes[0], arguments.people[0])
+    setting = Setting(arguments.sizes[0], arguments.people[0], streams=arguments.streams[0])
     return [graph_tables.baseline(measuring.in_own_process(measuring.baseline, setting, method))]
 
 
@@ -169,7 +173,11 @@ def _memory(arguments: argparse.Namespace, method: Method) -> list[report.Table]
 
 def _layouts(arguments: argparse.Namespace) -> list[Setting]:
     size, people = arguments.sizes[0], arguments.people[0]
-    return [Setting(size, people, layout) for layout in arguments.layouts]
+    return [
+        Setting(size, people, layout, streams)
+        for layout in arguments.layouts
+        for streams in arguments.streams
+    ]
 
 
 _MEASURE: dict[str, Callable[[argparse.Namespace, Method], list[report.Table]]] = {

@@ -63,7 +63,7 @@ def closed(setting: Setting, method: Method) -> Closed:
         before = Processors.now(graph.pids.values())
         single = _rounds(graph, alone, method, 1)
         stages = graph.camera.values()
-        full = _rounds(graph, alone, method, method.in_flight)
+        full = _rounds(graph, alone, method, method.most_frames(setting))
         disturbance = Processors.now(graph.pids.values()).since(before)
         peaks = {name: peak_mib(pid) for name, pid in graph.pids.items()}
     return Closed(setting, single, full, stages, decode_ms, peaks, disturbance)
@@ -74,7 +74,7 @@ def load(setting: Setting, method: Method, factors: list[float], seconds: float)
     points = []
     with _running(setting, method) as (graph, _):
         for factor in factors:
-            held_hz = graph.camera.run(method.frames, method.in_flight).rate_hz
+            held_hz = graph.camera.run(method.frames, method.most_frames(setting)).rate_hz
             before, start = graph.camera.values(), Processors.now(graph.pids.values())
             timing = graph.camera.play(factor * held_hz, seconds)
             disturbance = Processors.now(graph.pids.values()).since(start)
@@ -102,7 +102,7 @@ def baseline(setting: Setting, method: Method) -> Baseline:
         plain = Sequential(images, setting.people, Path(folder))
         plain.seconds(0)  # warms up
         for number in range(method.rounds):
-            rate_hz = graph.camera.run(method.frames, method.in_flight).rate_hz
+            rate_hz = graph.camera.run(method.frames, method.most_frames(setting)).rate_hz
             first = number * _BASELINE_FRAMES
             plain_s = np.median([plain.seconds(first + i) for i in range(_BASELINE_FRAMES)])
             rounds.append((rate_hz, float(plain_s)))
@@ -114,11 +114,11 @@ def memory(setting: Setting, method: Method, frames: int) -> Memory:
     done, lost = [0], 0
     resident: dict[str, list[float]] = {}
     with _running(setting, method) as (graph, _):
-        graph.camera.run(min(_SETTLING_FRAMES, frames), method.in_flight)
+        graph.camera.run(min(_SETTLING_FRAMES, frames), method.most_frames(setting))
         samples = max(2, min(_MEMORY_SAMPLES, frames // _FRAMES_PER_SAMPLE))
         for total in np.linspace(0, frames, samples + 1).astype(int).tolist():
             if total > done[-1]:
-                lost += graph.camera.run(total - done[-1], method.in_flight).lost
+                lost += graph.camera.run(total - done[-1], method.most_frames(setting)).lost
                 done.append(total)
             for name, pid in graph.pids.items():
                 resident.setdefault(name, []).append(resident_mib(pid))
@@ -143,7 +143,7 @@ def _running(setting: Setting, method: Method) -> Iterator[tuple['RunningGraph',
                 images,
                 _camera(setting),
                 Path(logs),
-                method.parameters(setting.people),
+                method.parameters(setting),
                 LAYOUTS[setting.layout],
                 setting.images,
                 setting.watched,

@@ -27,6 +27,7 @@ class Setting:
     :param size: of the images, width and height, pixels.
     :param people: whom the networks get of each image.
     :param layout: key of LAYOUTS.
+    :param streams: images that each stage works on at once.
     :param images: RAW or COMPRESSED.
     :param fastdds: PROFILE or DEFAULTS.
     :param watched: topics of WATCHED that somebody subscribes to while it is measured.
@@ -35,6 +36,7 @@ class Setting:
     size: tuple[int, int]
     people: int
     layout: str = COMPOSED
+    streams: int = 1
     images: str = RAW
     fastdds: str = PROFILE
     watched: tuple[str, ...] = ()
@@ -47,7 +49,7 @@ class Method:
     :param rounds: of all that is compared.
     :param frames: of a round in the graph.
     :param frames_alone: of a round of the stages alone.
-    :param in_flight: frames without poses in the closed loop, at the most.
+    :param in_flight: frames without poses in the closed loop at the most, for each stream.
     :param long_side: of the detector's input; 0 = its default.
     """
 
@@ -61,17 +63,25 @@ class Method:
     long_side: int = 0
 
     def runtime(self) -> RuntimeOptions:
-        """Return how the networks run."""
+        """Return how the networks run alone: each call with all the threads."""
         return RuntimeOptions(precision=self.precision, threads=self.threads)
 
     def detection(self, people: int) -> DetectorOptions:
         """Return what the detector is to keep."""
         return DetectorOptions(input_long_side=self.long_side, max_people=people)
 
-    def parameters(self, people: int) -> dict[str, tuple[str, ...]]:
-        """Return the same for the nodes: node -> 'name:=value'."""
-        runs = (f'precision:={self.precision}', f'threads:={self.threads}')
-        detection = (f'input_long_side:={self.long_side}', f'max_people:={people}')
+    def most_frames(self, setting: Setting) -> int:
+        """Return how many frames without poses a graph has in the closed loop, at the most."""
+        return self.in_flight * setting.streams
+
+    def parameters(self, setting: Setting) -> dict[str, tuple[str, ...]]:
+        """Return what the nodes of a graph are given: node -> 'name:=value'."""
+        runs = (
+            f'precision:={self.precision}',
+            f'threads:={self.threads}',
+            f'streams:={setting.streams}',
+        )
+        detection = (f'input_long_side:={self.long_side}', f'max_people:={setting.people}')
         return {
             'detector': (*runs, *detection),
             'rootnet': runs,

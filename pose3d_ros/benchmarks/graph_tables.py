@@ -19,7 +19,7 @@ from pose3d_ros.stages import STAGES
 
 _NAN = float('nan')
 _Row = tuple[str | float, ...]
-_SETTING = (('image', ''), ('people', ''), ('graph', ''))
+_SETTING = (('image', ''), ('people', ''), ('graph', ''), ('streams', ''))
 _PERCENTILES = (50, 95, 99)
 _AGES = tuple((f'age p{p} ms', '.0f') for p in _PERCENTILES)
 _DISTURBANCE = (('stolen %', '.0f'), ('others %', '.0f'))
@@ -36,7 +36,8 @@ def _median(values: Iterable[float]) -> float:
 
 
 def _named(setting: Setting) -> _Row:
-    return f'{setting.size[0]}x{setting.size[1]}', str(setting.people), setting.layout
+    image = f'{setting.size[0]}x{setting.size[1]}'
+    return image, str(setting.people), setting.layout, str(setting.streams)
 
 
 def _ages(rounds: Sequence[Round]) -> list[float]:
@@ -55,7 +56,7 @@ def _efficiency(result: Closed) -> float:
 def _rounds_of(method: Method) -> str:
     return (
         f'medians of {method.rounds} rounds of {method.frames} frames, '
-        f'{method.in_flight} in the graph at a time'
+        f'{method.in_flight} in the graph at a time for each stream'
     )
 
 
@@ -64,7 +65,8 @@ def speed(results: Sequence[Closed], method: Method) -> Table:
     fewest: dict[object, float] = {}
     rows: list[_Row] = []
     for r in results:
-        first_ms = fewest.setdefault((r.setting.size, r.setting.layout), _frame_ms(r))
+        of_kind = (r.setting.size, r.setting.layout, r.setting.streams)
+        first_ms = fewest.setdefault(of_kind, _frame_ms(r))
         rows.append(
             (
                 *_named(r.setting),
@@ -91,11 +93,13 @@ def speed(results: Sequence[Closed], method: Method) -> Table:
         rows,
         'poses: of a frame. networks alone: one after the other, each with all cores, timed before '
         'each round. efficiency: frames/s over that. added: what all that is not a network adds to '
-        'the time between two results. of first: ms/frame over that of the first row of this image '
-        'size and graph. age: from the call that publishes an image to the arrival of its poses in '
-        'that process. lost: frames without poses. stolen: processor time that the host of this '
-        'virtual machine gave to others; others: that other processes of it took; a quiet run has '
-        f'neither. {_SCENES}',
+        'the time between two results. streams: images that each stage works on at once; where '
+        'there are more than one, their networks take less of the processor than the bound, since '
+        'threads of one call wait for each other. of first: ms/frame over that of the first row of '
+        'this image size, graph and streams. age: from the call that publishes an image to the '
+        'arrival of its poses in that process. lost: frames without poses. stolen: processor time '
+        'that the host of this virtual machine gave to others; others: that other processes of it '
+        f'took; a quiet run has neither. {_SCENES}',
     )  # fmt: skip
 
 
@@ -117,7 +121,8 @@ def resources(results: Sequence[Closed], method: Method) -> Table:
         rows,
         'CPU: user and system time of the processes of the graph, all threads, without the camera. '
         'peak: of the one process, or of detector, rootnet and posenet, with the shared memory '
-        f'that they have touched. Of the rounds with {method.in_flight} frames in the graph.',
+        f'that they have touched. Of the rounds with {method.in_flight} frames a stream in the '
+        'graph.',
     )  # fmt: skip
 
 
@@ -184,9 +189,9 @@ def load(result: Load, seconds: float) -> Table:
                 p.disturbance.others,
             )
         )
-    image, people, layout = _named(result.setting)
+    image, people, layout, streams = _named(result.setting)
     return Table(
-        f'load, {layout}: {image}, {people} people, {seconds:g} s each',
+        f'load, {layout}, streams {streams}: {image}, {people} people, {seconds:g} s each',
         (
             ('of held', ''), ('in/s', '.1f'), ('out/s', '.1f'), ('out of held', '.2f'), *_AGES,
             ('sent', '.0f'), ('not received', '.0f'),
@@ -224,7 +229,7 @@ def choices(results: Sequence[tuple[Setting, Closed | None]], method: Method) ->
                 r.disturbance.others,
             )
         )
-    image, people, _ = _named(results[0][0])
+    image, people, *_ = _named(results[0][0])
     return Table(
         f'executors, transports, watchers: {image}, {people} people, {_rounds_of(method)}',
         (
@@ -244,7 +249,7 @@ def choices(results: Sequence[tuple[Setting, Closed | None]], method: Method) ->
 def baseline(result: Baseline) -> Table:
     """Return the graph beside the plain sequential way."""
     rates, plain = zip(*result.rounds, strict=True)
-    image, people, layout = _named(result.setting)
+    image, people, layout, _ = _named(result.setting)
     return Table(
         f'beside the plain sequential way: {image}, {people} people, medians of '
         f'{len(rates)} rounds in turn',
@@ -281,13 +286,14 @@ def memory(results: Sequence[Memory]) -> Table:
                 for part in (slice(None), slice(half, None))
             ]
             row = (mib[0], mib[half], mib[-1], *slopes, result.lost)
-            rows.append((result.setting.layout, process, *map(float, row)))
+            named = _named(result.setting)[2:]
+            rows.append((*named, process, *map(float, row)))
     first = results[0]
-    image, people, _ = _named(first.setting)
+    image, people, *_ = _named(first.setting)
     return Table(
         f'memory over {first.frames[-1]} frames: {image}, {people} people',
         (
-            ('graph', ''), ('process', ''), ('start MiB', '.1f'), ('middle', '.1f'),
+            *_SETTING[2:], ('process', ''), ('start MiB', '.1f'), ('middle', '.1f'),
             ('end', '.1f'), ('per 1000 frames', '+.2f'), ('2nd half', '+.2f'), ('lost', '.0f'),
         ),
         rows,

@@ -1,7 +1,9 @@
 """What runs a network: a file, a device and a precision; images in, arrays out."""
 
 import threading
+from collections import deque
 from collections.abc import Container, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,9 +172,13 @@ class Network:
         """
         if ANY in (self.image.height, self.image.width):
             return
-        for size in (2**i for i in range(min(largest_batch, self.options.max_batch).bit_length())):
-            self(np.zeros((size, self.image.height, self.image.width, 3), np.uint8))
-        self._busy.seconds = 0.0
+        sizes = [2**i for i in range(min(largest_batch, self.options.max_batch).bit_length())]
+        shape = (self.image.height, self.image.width, 3)
+        streams = self._session.streams
+        with ThreadPoolExecutor(streams) as pool:  # in which the time for it is counted, and lost
+            for size in sizes:
+                batches = [np.zeros((size, *shape), np.uint8)] * streams
+                deque(pool.map(self, batches), maxlen=0)
 
 
 def require_outputs(outputs: Sequence[str], known: Container[str], source: object) -> None:

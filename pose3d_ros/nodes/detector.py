@@ -115,12 +115,17 @@ class DetectorNode(Stage):
         self.accounting.count('dropped', images)
         self._say_dropped()
 
-    def process(self, frame: Frame, given: None) -> Persons:
-        """Find, or predict, and publish the people of an image."""
+    def compute(self, frame: Frame, given: None) -> Persons | None:
+        """Find the people of an image; None = `finish` knows whether that is needed."""
+        return self._detect(frame) if value_of(self, 'detect_every') == 1 else None
+
+    def finish(self, frame: Frame, computed: Persons | None) -> Persons:
+        """Track, or predict, and publish the people of an image."""
         time_s = self._time_s(frame)
-        persons = self._predict(frame, time_s)
+        persons = self._predict(frame, time_s) if computed is None else None
         if persons is None:
-            persons = self._detect(frame, time_s)
+            found = self._detect(frame) if computed is None else computed
+            persons = self._track(frame, found, time_s)
         self._publisher.publish(persons_to_message(persons, frame.header))
         self._vision.publish(lambda: detections_2d(persons, frame.header))
         return persons
@@ -137,8 +142,11 @@ class DetectorNode(Stage):
         self._last_s = time_s
         return time_s
 
-    def _detect(self, frame: Frame, time_s: float) -> Persons:
-        persons = self._detector(frame.image, self._options())
+    def _detect(self, frame: Frame) -> Persons:
+        return self._detector(frame.image, self._options())
+
+    def _track(self, frame: Frame, persons: Persons, time_s: float) -> Persons:
+        """Return people that the network found with ids."""
         self._undetected, self._detected_shape = 0, frame.image.shape
         # a clock that jumped back starts all tracks anew
         return persons if self._tracker is None else self._tracker.update(persons, time_s)

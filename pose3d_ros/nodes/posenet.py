@@ -1,6 +1,7 @@
 """posenet: pelvises of people to all their joints in metres, and pictures of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sensor_msgs.msg import Image
@@ -71,6 +72,15 @@ PARAMETERS = (
 _FOCAL_TOLERANCE = 0.02
 
 
+@dataclass(frozen=True)
+class _Found:
+    """The people of an image, in the order of the poses."""
+
+    camera: Camera
+    persons: Persons
+    poses: Poses
+
+
 class PoseNetNode(JoiningStage):
     """Image, camera_info, roots -> Pose3DArray on `poses`, `markers`, `overlay`.
 
@@ -117,8 +127,8 @@ class PoseNetNode(JoiningStage):
         self._tracker = Tracker3D(self._posenet.skeleton)
         return super().subscribe()
 
-    def process(self, frame: Frame, given: Persons | PersonArray) -> Poses:
-        """Estimate and publish the poses of an image's people, and of those who coast."""
+    def compute(self, frame: Frame, given: Persons | PersonArray) -> _Found:
+        """Estimate the poses of an image's people."""
         camera = self.camera_of(frame)
         if isinstance(given, Persons):
             persons = given
@@ -127,11 +137,15 @@ class PoseNetNode(JoiningStage):
             persons = persons_from_message(given)
         poses = self._posenet(frame.image, persons, camera)
         # whom the network could not place has no pose: subscribers never see NaN
-        persons, poses = persons[poses.has_joints], poses[poses.has_joints]
+        return _Found(camera, persons[poses.has_joints], poses[poses.has_joints])
+
+    def finish(self, frame: Frame, computed: _Found) -> Poses:
+        """Follow and publish the people, and those who coast."""
+        camera, persons = computed.camera, computed.persons
         # who is seen comes first, in the order of persons; who coasts behind
         options = MotionOptions(value_of(self, 'coast_s'), _SMOOTHING[value_of(self, 'smoothing')])
         time_s = tracking_time_s(self, frame.header)
-        poses = self._tracker.update(poses, time_s, camera.focal_px, options)
+        poses = self._tracker.update(computed.poses, time_s, camera.focal_px, options)
         moved = self._target.at(frame.header) if self._target else None
         message = poses_to_message(poses, frame.header, camera)
         self._poses.publish(moved.poses(message) if moved else message)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pose3d_ros.camera import Camera
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame
@@ -69,11 +70,15 @@ class RootNetNode(JoiningStage):
         """Forget the rootnet."""
         del self._rootnet
 
-    def process(self, frame: Frame, given: Persons | PersonArray) -> Persons:
-        """Estimate and publish the roots of an image's people."""
+    def compute(self, frame: Frame, given: Persons | PersonArray) -> tuple[Persons, Camera]:
+        """Estimate the roots of an image's people."""
         persons = given if isinstance(given, Persons) else persons_from_message(given)
         camera = self.camera_of(frame)
-        persons = self._rootnet(frame.image, persons, camera, _body(self))
+        return self._rootnet(frame.image, persons, camera, _body(self)), camera
+
+    def finish(self, frame: Frame, computed: tuple[Persons, Camera]) -> Persons:
+        """Publish the roots."""
+        persons, camera = computed
         self._publisher.publish(persons_to_message(persons, frame.header, camera))
         return persons
 

@@ -1,4 +1,4 @@
-"""What the three stages share: a managed life, one worker, the count of what became of frames."""
+"""What the three stages share: a managed life, a worker, the count of what became of frames."""
 
 import gc
 import traceback
@@ -42,13 +42,12 @@ _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.
 
 
 class Stage(LifecycleNode):
-    """A managed node with one worker thread that takes the newest job and publishes its result.
+    """A managed node with a worker that takes the newest job and publishes its result.
 
     A job is a frame and what the stage before made of it. Configuring loads the networks,
-    activating subscribes and starts the worker; each has its opposite. A subclass implements
-    `load`, `unload`, `subscribe`, `networks` and `process`, and calls `start` when it is made.
-    Its publishers last as long as the node: only the worker publishes, which is at rest while the
-    node is inactive.
+    activating subscribes and starts the worker; each has its opposite. A subclass implements what
+    raises NotImplementedError here, and calls `start` when it is made. Its publishers last as long
+    as the node: only the worker publishes, which is at rest while the node is inactive.
 
     :param name: node name.
     :param parameters: the subclass's own, besides those of every stage.
@@ -62,7 +61,7 @@ class Stage(LifecycleNode):
         declare(self, (*STAGE, *parameters), lambda: self.configured)
         self.accounting = Accounting()
         self._downstream: Stage | None = None
-        self._worker: Worker[tuple[Frame, Any]] = Worker(name, lambda job: self._do(*job))
+        self._worker: Worker[tuple[Frame, Any]] = Worker(name, self._do)
         self._inputs: Sequence[Input] = ()
         self._enabled = True
         self._began_s = 0.0  # when the worker started last
@@ -97,11 +96,15 @@ class Stage(LifecycleNode):
         """Return the networks that the stage has loaded, for their time."""
         raise NotImplementedError
 
-    def process(self, frame: Frame, given: Any) -> Any:
-        """Do the stage's work on a job, publish it, and return what the next stage needs.
+    def compute(self, frame: Frame, given: Any) -> Any:
+        """Do what a job needs no other frame for; as many threads as `streams` are in it at once.
 
         :raises Unusable: nothing can come of this job.
         """
+        raise NotImplementedError
+
+    def finish(self, frame: Frame, computed: Any) -> Any:
+        """Do the rest in the order of frames, publish, return what the next stage needs."""
         raise NotImplementedError
 
     # The managed life.
@@ -196,7 +199,7 @@ class Stage(LifecycleNode):
 
     def _begin(self) -> None:
         self._began_s = perf_counter()
-        self._worker.start()
+        self._worker.start(value_of(self, 'streams'))
         self._inputs = self.subscribe()
 
     def _rest(self) -> None:
@@ -282,9 +285,9 @@ class Stage(LifecycleNode):
             self.accounting.count('dropped')
             self._say_dropped()
 
-    def _do(self, frame: Frame, given: Any) -> None:
+    def _do(self, job: tuple[Frame, Any], wait_for_turn: Callable[[], None]) -> None:
         try:
-            self._run(frame, given)
+            self._run(*job, wait_for_turn)
         except (Unusable, MessageError, CameraError) as reason:
             self.get_logger().warning(f'frame skipped: {reason}', throttle_duration_sec=LOG_EVERY_S)
             self.accounting.count('skipped')
@@ -300,17 +303,20 @@ class Stage(LifecycleNode):
             )
             self.accounting.count('failed')
 
-    def _run(self, frame: Frame, given: Any) -> None:
+    def _run(self, frame: Frame, given: Any, wait_for_turn: Callable[[], None]) -> None:
         if self._is_stale(frame):
             return
         start, busy = perf_counter(), self._network_s()
-        result = self.process(frame, given)
+        computed = self.compute(frame, given)
+        wait_for_turn()
+        result = self.finish(frame, computed)
         end = perf_counter()
         network_ms = (self._network_s() - busy) * 1e3
         sample = self.accounting.frame_done(
             end, (end - start) * 1e3, network_ms, age_ms(self, frame.header)
         )
         if self._downstream is not None:
+            self._worker.wait_for_room_behind()
             self._downstream.submit(frame, result)
         if self._latency.get_subscription_count():
             self._publish_latency(frame, sample)

@@ -52,6 +52,15 @@ STAGE = (
         256,
     ),
     Param(
+        'streams',
+        1,
+        'images that the stage works on at once, and calls that a network computes at once, each '
+        'on its share of the threads (OpenVINO on a CPU; elsewhere one): more images a second, and '
+        'each of them later. Results keep the order of images',
+        1,
+        64,
+    ),
+    Param(
         'max_batch',
         16,
         'crops computed at once at the most; it halves when memory runs out',
@@ -157,6 +166,7 @@ def runtime_options(node: Node) -> RuntimeOptions:
         value_of(node, 'precision'),
         value_of(node, 'max_batch'),
         value_of(node, 'threads'),
+        value_of(node, 'streams'),
         cpu_fallback=value_of(node, 'cpu_fallback'),
         engine_dir=engine_dir(),
     )
