@@ -14,6 +14,7 @@ import numpy as np
 from pose3d_ros.bags import messages, open_bag
 from pose3d_ros.camera import Camera
 from pose3d_ros.drawing import draw_overlay, draw_scene
+from pose3d_ros.nodes.diagnosis import frame_values
 from pose3d_ros.nodes.messages import camera_from_info, image_from_compressed, poses_from_message
 from pose3d_ros.nodes.processes import processes
 from pose3d_ros.people import Poses
@@ -80,10 +81,7 @@ def read_recording(bag: Path) -> Recording:
         for message in messages(reader):
             content = message.decoded()
             if message.topic == '/diagnostics':
-                for status in content.status:
-                    stage, _, task = status.name.partition(': ')
-                    if task == 'frames':
-                        recording.stages[stage] = {pair.key: pair.value for pair in status.values}
+                recording.stages.update(frame_values(content))
                 continue
             if not hasattr(content, 'header'):
                 continue

@@ -1,8 +1,8 @@
 """What a stage says in /diagnostics: its levels, in the form of diagnostic_updater."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from pose3d_ros.nodes.accounting import Recent
@@ -31,6 +31,14 @@ def status(
         hardware_id=device,
         values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
     )
+
+
+def frame_values(message: DiagnosticArray) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the nodes that tell of their frames, and what they tell."""
+    for one in message.status:
+        node, _, task = one.name.partition(': ')
+        if task == 'frames':
+            yield node, {pair.key: pair.value for pair in one.values}
 
 
 def beyond_limits(node: Node, recent: Recent) -> tuple[bytes, str]:

@@ -20,6 +20,7 @@ from visualization_msgs.msg import MarkerArray
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import Pose3D, Pose3DArray
 from pose3d_ros.nodes.cdr import read_image
+from pose3d_ros.nodes.diagnosis import frame_values
 from pose3d_ros.nodes.inputs import RESULT_QOS, SENSOR_QOS, Frame, stamp_ns
 from pose3d_ros.nodes.messages import bytes_of, camera_to_info, image_to_message
 from pose3d_ros.nodes.processes import Starter, processes
@@ -233,14 +234,11 @@ class CameraDriver(Node):
             self._changed.notify_all()
 
     def _take_values(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            stage, _, task = status.name.partition(': ')
-            if task != 'frames':
-                continue
+        for stage, told in frame_values(message):
             values = {}
-            for pair in status.values:
+            for key, value in told.items():
                 try:
-                    values[pair.key] = float(pair.value)
+                    values[key] = float(value)
                 except ValueError:
                     continue  # model and precision are text
             with self._changed:

@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo
 
 from pose3d_ros.msg import Pose3DArray
 from pose3d_ros.nodes.accounting import COUNTERS
+from pose3d_ros.nodes.diagnosis import frame_values
 from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
 from pose3d_ros.nodes.processes import processes
 from pose3d_ros.nodes.spinning import node_beside
@@ -84,12 +85,9 @@ class GraphWatch(Node):
             self._ages_ms.append(age_ns / 1e6)
 
     def _take_counts(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            stage, _, task = status.name.partition(': ')
-            if task == 'frames':
-                values = {pair.key: pair.value for pair in status.values}
-                with self._lock:
-                    self._counts[stage] = {name: int(values[name]) for name in COUNTERS}
+        for stage, values in frame_values(message):
+            with self._lock:
+                self._counts[stage] = {name: int(values[name]) for name in COUNTERS}
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from sensor_msgs.msg import CameraInfo
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.msg import Pose3DArray
 from pose3d_ros.nodes.accounting import COUNTERS
+from pose3d_ros.nodes.diagnosis import frame_values
 from pose3d_ros.nodes.inputs import stamp_ns
 from pose3d_ros.nodes.spinning import spinning
 from pose3d_ros.stages import STAGES
@@ -229,11 +230,9 @@ class Rig:
 
     def _take_counts(self, message: DiagnosticArray) -> None:
         prefix = self.node.get_namespace().strip('/')
-        for status in message.status:
-            name, _, task = status.name.partition(': ')
+        for name, values in frame_values(message):
             space, _, stage = name.rpartition('/')
-            if task == 'frames' and space == prefix:
-                values = {pair.key: pair.value for pair in status.values}
+            if space == prefix:
                 counts = {counter: int(values[counter]) for counter in COUNTERS}
                 with self._lock:
                     self._counts[stage] = time.monotonic_ns(), counts
