@@ -260,6 +260,60 @@ def test_ids_of_an_older_version_are_not_gone_on_with(
     assert 'other ids' in capsys.readouterr().err
 
 
+def _put_in_place(file: Path, old: bytes, new: bytes) -> None:
+    data = file.read_bytes()
+    assert data.count(old) == 1 and len(new) == len(old)
+    file.write_bytes(data.replace(old, new))
+
+
+def _with_strange_state(data: bytes) -> bytes:
+    message = deserialize_message(data, Pose3DArray)
+    message.poses[0].state = 77
+    return bytes(serialize_message(message))
+
+
+OUTPUT_DAMAGE: dict[str, tuple[Any, str]] = {
+    'a file that is gone': (lambda file, _: file.unlink(), 'behind 0 messages'),
+    'a file that is cut': (lambda file, _: _cut(file, 0.5), 'behind 0 messages'),
+    'a message that is cut': (  # its frame_id is to have 4 GiB
+        lambda file, data: _put_in_place(file, data, data[:12] + b'\xff' * 4 + data[16:]),
+        'behind 3 messages on /detections and /poses: ',
+    ),
+    'a message of a strange state': (
+        lambda file, data: _put_in_place(file, data, _with_strange_state(data)),
+        'behind 3 messages on /detections and /poses: poses of a state that is none of ',
+    ),
+}
+
+
+@pytest.mark.parametrize('name', OUTPUT_DAMAGE)
+def test_an_output_that_was_damaged_is_not_gone_on_with(
+    name: str,
+    bag: Path,
+    tmp_path: Path,
+    fakes: Fakes,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Neither a bare error nor tracks of damage: it is named, and the remedy works."""
+    out = tmp_path / 'out'
+    assert run(bag, tmp_path / 'whole') == 0
+    fakes.at_image = StopAt(4)
+    with monkeypatch.context() as patch:
+        patch.setattr(command, 'interrupts', stopped_by(fakes.at_image.event))
+        assert run(bag, out) == 130
+    damage, words = OUTPUT_DAMAGE[name]
+    second = [data for topic, _, _, data in read(out) if topic == '/poses'][1]
+    damage(out / 'out_0.mcap', second)
+    capsys.readouterr()
+    assert run(bag, out) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f'pose3d bag: {out} cannot be gone on with: {words}'), said
+    assert '--overwrite starts anew' in said
+    assert run(bag, out, '--overwrite') == 0
+    assert plain(out) == plain(tmp_path / 'whole')
+
+
 def test_an_image_that_cannot_be_decoded_is_copied_and_counted(
     tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
 ) -> None:

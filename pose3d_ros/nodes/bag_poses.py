@@ -3,6 +3,7 @@
 import os
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from pose3d_ros.bag_parts import PartedBag, Topic
-from pose3d_ros.bags import Bag, BagError, messages, open_bag
+from pose3d_ros.bags import Bag, BagError, BagMessage, messages, open_bag
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.bag_input import BagImages, Decoder, Recorded, recorded, time_s
 from pose3d_ros.nodes.markers import MarkerMaker
@@ -192,26 +193,40 @@ def _trackers(job: BagJob, bag: Bag, stages: Stages) -> Trackers:
 def _feed_again(job: BagJob, trackers: Trackers, ids: set[str]) -> None:
     """Bring the trackers to where the earlier run left them.
 
-    :raises BagError: they give other ids than they gave then.
+    :raises BagError: what it wrote is damaged, or they give other ids than they gave then.
     """
     topics = [f'{job.namespace}/{name}' for name in ('detections', 'poses')]
-    with open_bag(job.out) as bag:
-        for message in messages(bag, topics):
-            if message.connection.topic == topics[1]:
-                given = deserialize_message(message.data, Pose3DArray)
-                seen = poses_from_message(given).seen
-                at_s = time_s(given.header, message.at_ns)
-                trackers.space.update(seen, at_s, given.focal_length_px, MotionOptions())
-                continue
-            content = deserialize_message(message.data, PersonArray)
-            before = persons_from_message(content)
-            persons = trackers.boxes.update(before, time_s(content.header, message.at_ns))
-            if persons.ids != before.ids:
-                raise BagError(
-                    f'{job.out} holds other ids than this version gives: it cannot be gone on '
-                    'with; --overwrite starts anew'
-                )
-            ids.update(persons.ids)
+    read = 0
+    try:
+        with open_bag(job.out) as bag:
+            for message in messages(bag, topics):
+                feed = _feed_poses if message.topic == topics[1] else _feed_people
+                ids.update(feed(message, trackers))
+                read += 1
+    except (ValueError, RuntimeError) as error:  # RuntimeError: rclpy's of broken bytes
+        raise BagError(
+            f'{job.out} cannot be gone on with: behind {read} messages on {" and ".join(topics)}: '
+            f'{error}. --overwrite starts anew; another output leaves it as it is'
+        ) from error
+
+
+def _feed_poses(message: BagMessage, trackers: Trackers) -> Sequence[str]:
+    """Track poses again; their ids are those of the people, which are known."""
+    given = deserialize_message(message.data, Pose3DArray)
+    seen = poses_from_message(given).seen
+    at_s = time_s(given.header, message.at_ns)
+    trackers.space.update(seen, at_s, given.focal_length_px, MotionOptions())
+    return ()
+
+
+def _feed_people(message: BagMessage, trackers: Trackers) -> Sequence[str]:
+    """Track people again; return their ids."""
+    content = deserialize_message(message.data, PersonArray)
+    before = persons_from_message(content)
+    persons = trackers.boxes.update(before, time_s(content.header, message.at_ns))
+    if persons.ids != before.ids:
+        raise ValueError('it holds other ids than this version gives')
+    return persons.ids
 
 
 class _Run:
