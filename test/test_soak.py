@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,11 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Graph
+from flow import header_at
+from sensor_msgs.msg import CameraInfo
 
 from pose3d_ros.benchmarks import soak, usage
 from pose3d_ros.benchmarks.growth import growth, least_per_hour
 from pose3d_ros.cli import main
-from pose3d_ros.nodes.graph_watch import Watched
+from pose3d_ros.msg import Pose3DArray
+from pose3d_ros.nodes.graph_watch import GraphWatch, Watched
+from pose3d_ros.nodes.spinning import spinning
 from pose3d_ros.stages import STAGES
 
 HOUR_S = np.arange(0.0, 3600.0, 5.0)
@@ -87,6 +93,8 @@ class LeakingGraph:
 
     def check(self) -> None: ...
 
+    def start(self) -> None: ...
+
     def look(self) -> Watched:
         self._looks += 1
         n = 10 * self._looks
@@ -139,6 +147,27 @@ def test_threads_and_handles_are_those_of_the_process() -> None:
     assert threads >= 1
 
 
+def test_poses_that_were_on_their_way_at_the_start_are_of_no_account(graph: Graph) -> None:
+    """Counted, they would make more poses than images."""
+    watch = GraphWatch()
+    with spinning(watch):
+        infos = graph.publisher(CameraInfo, 'camera_info')
+        poses = graph.publisher(Pose3DArray, 'poses')
+        early, *later = (header_at(time.time() - ago_s) for ago_s in (1000, 2, 1))
+        infos.publish(CameraInfo(header=early))
+        graph.wait(lambda: watch.look().sent == 1, 'the first image to be counted')
+        watch.start()
+        for header in later:
+            infos.publish(CameraInfo(header=header))
+        for header in (early, *later):
+            poses.publish(Pose3DArray(header=header))
+        graph.wait(lambda: len(watch._ages_ms) == 2, 'two poses to be counted')
+        watched = watch.look()
+    watch.destroy_node()
+    assert (watched.sent, watched.posed) == (2, 2)
+    assert max(watched.ages_ms) < 900_000  # ms: not that of the early one
+
+
 def test_a_real_graph_is_soaked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / 'soak.json'
     words = (
@@ -154,6 +183,8 @@ def test_a_real_graph_is_soaked(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert 100 < memory_mib < 2000 and 5 < threads < 200 and 5 < handles < 200
     assert 10 < frames['rows'][0][1] < 5000  # ms
     assert 'soak of 0.1 minutes' in capsys.readouterr().out
+    sent, posed = map(int, re.findall(r'Of (\d+) images (\d+) have poses', frames['note'])[0])
+    assert 0 < posed <= sent
 
 
 def test_what_is_too_short_or_dies_is_told(
@@ -172,7 +203,7 @@ def test_what_is_too_short_or_dies_is_told(
 def test_an_interrupt_ends_it_early_with_what_there_is() -> None:
     class Interrupted(LeakingGraph):
         def check(self) -> None:
-            if self._looks > self.allowed:
+            if self._looks >= self.allowed:
                 raise KeyboardInterrupt
 
         allowed = 10

@@ -117,7 +117,7 @@ def _soak(arguments: argparse.Namespace) -> Soak:
 
 def _samples(graph: 'WatchedGraph', seconds: float, interval_s: float) -> Soak:
     soak, start_s = Soak(), time.monotonic()
-    graph.watch.look()  # what came while it warmed up is not of the first sample
+    graph.watch.start()  # what was sent while it warmed up is not of the first sample
     try:
         for number in tqdm(range(1 + round(seconds / interval_s)), unit='sample', disable=None):
             time.sleep(max(0.0, start_s + number * interval_s - time.monotonic()))
@@ -176,7 +176,7 @@ def frames_table(soak: Soak) -> report.Table:
 def _account(soak: Soak) -> str:
     """Return what became of all images, in words."""
     first, last = soak.watched[0], soak.watched[-1]
-    sent, posed = last.sent - first.sent, last.posed - first.posed
+    sent, posed = last.sent, last.posed  # since the start, which is before the first sample
     counted = {
         name: sum(last.counts[s][name] - first.counts[s][name] for s in STAGES) for name in _LOSSES
     }

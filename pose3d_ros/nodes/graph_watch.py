@@ -30,8 +30,8 @@ _COUNTING = QoSProfile(depth=100)
 class Watched:
     """What a graph had done by a moment.
 
-    :param sent: images that the player had published.
-    :param posed: messages of poses that had come.
+    :param sent: images that the player had published since the start.
+    :param posed: messages of poses that had come of them.
     :param ages_ms: of those that came since the last look, from the image's stamp to the arrival.
     :param counts: stage -> its counters, as its last diagnostics have them.
     """
@@ -49,11 +49,19 @@ class GraphWatch(Node):
         super().__init__('graph_watch')
         self._lock = threading.Lock()
         self._sent = self._posed = 0
+        self._last_stamp_ns = self._start_stamp_ns = -1
         self._ages_ms: list[float] = []
         self._counts: dict[str, dict[str, int]] = {}
         self.create_subscription(CameraInfo, 'camera_info', self._take_info, _COUNTING)
         self.create_subscription(Pose3DArray, 'poses', self._take_poses, _COUNTING)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._take_counts, RESULT_QOS)
+
+    def start(self) -> None:
+        """Count anew, from here on: poses of an image that was sent before are of no account."""
+        with self._lock:
+            self._sent = self._posed = 0
+            self._ages_ms = []
+            self._start_stamp_ns = self._last_stamp_ns
 
     def look(self) -> Watched:
         """Return what the graph has done until now."""
@@ -74,15 +82,18 @@ class GraphWatch(Node):
             check()
             time.sleep(0.05)
 
-    def _take_info(self, _message: CameraInfo) -> None:
+    def _take_info(self, message: CameraInfo) -> None:
         with self._lock:
             self._sent += 1
+            self._last_stamp_ns = stamp_ns(message.header)
 
     def _take_poses(self, message: Pose3DArray) -> None:
-        age_ns = self.get_clock().now().nanoseconds - stamp_ns(message.header)
+        stamp = stamp_ns(message.header)
+        age_ns = self.get_clock().now().nanoseconds - stamp
         with self._lock:
-            self._posed += 1
-            self._ages_ms.append(age_ns / 1e6)
+            if stamp > self._start_stamp_ns:
+                self._posed += 1
+                self._ages_ms.append(age_ns / 1e6)
 
     def _take_counts(self, message: DiagnosticArray) -> None:
         for stage, values in frame_values(message):
