@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-# Before anything starts ROS: another run, or a robot on the same network, must not be heard.
-os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+from pose3d_ros.domains import own_domain_id
+
+# Before anything starts ROS: neither another process of this run, which has its own domain too,
+# nor another run, nor a robot must be heard. What tests start inherits it.
+os.environ['ROS_DOMAIN_ID'] = str(own_domain_id())
 os.environ.setdefault('ROS_LOG_DIR', '/tmp/pose3d_ros_test_logs')
 os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pose3d_ros.domains import own_domain_id
 from pose3d_ros.transport import child_environment
 
 _STOP_TIMEOUT_S = 10.0
@@ -41,7 +42,7 @@ class Starter:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = child_environment(os.environ)
         # a graph of its own, whatever else runs on this machine or network
-        self._environment.setdefault('ROS_DOMAIN_ID', str(101 + os.getpid() % 100))
+        self._environment.setdefault('ROS_DOMAIN_ID', str(own_domain_id()))
 
     @property
     def domain_id(self) -> int:

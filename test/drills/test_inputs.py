@@ -13,6 +13,8 @@ from rclpy.qos import QoSProfile
 from rig import LIMIT_S, Posed, Rig
 from rosgraph_msgs.msg import Clock
 
+from pose3d_ros.domains import own_domain_id
+
 HOUR_NS = 3600 * 10**9
 
 
@@ -145,7 +147,8 @@ def make_rig(folder: Path) -> Iterator[Callable[..., Rig]]:
     """Yield what makes graphs that are closed when the drill is over."""
     rigs: list[Rig] = []
 
-    def make(name: str, *arguments: str, domain_id: int = 230, **given: Any) -> Rig:
+    def make(name: str, *arguments: str, domain: str = 'drill', **given: Any) -> Rig:
+        domain_id = own_domain_id(domain)
         rigs.append(Rig(folder / name, ['pipeline'], arguments, domain_id, **given))
         return rigs[-1]
 
@@ -198,8 +201,8 @@ def test_two_graphs(make_rig: Callable[..., Rig], report: Any) -> None:
 
 
 def test_two_domains(make_rig: Callable[..., Rig], report: Any) -> None:
-    left = make_rig('left', domain_id=231)
-    right = make_rig('right', domain_id=232)
+    left = make_rig('left', domain='left')
+    right = make_rig('right', domain='right')
     neighbours(left, right, report, 'two domains')
 
 
