@@ -171,7 +171,7 @@ def test_poses_that_were_on_their_way_at_the_start_are_of_no_account(graph: Grap
 def test_a_real_graph_is_soaked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / 'soak.json'
     words = (
-        'benchmark soak --minutes 0.08 --interval 0.3 --warm-up 0.5 --layout composed --rate-hz 4'
+        'benchmark soak --minutes 0.2 --interval 0.75 --warm-up 0.5 --layout composed --rate-hz 4'
     )
     status = main([*words.split(), '--out', str(file)])
     document = json.loads(file.read_text())
@@ -182,7 +182,7 @@ def test_a_real_graph_is_soaked(tmp_path: Path, capsys: pytest.CaptureFixture[st
     memory_mib, threads, handles = (row[2] for row in held['rows'][3:])
     assert 100 < memory_mib < 2000 and 5 < threads < 200 and 5 < handles < 200
     assert 10 < frames['rows'][0][1] < 5000  # ms
-    assert 'soak of 0.1 minutes' in capsys.readouterr().out
+    assert 'soak of 0.2 minutes' in capsys.readouterr().out
     sent, posed = map(int, re.findall(r'Of (\d+) images (\d+) have poses', frames['note'])[0])
     assert 0 < posed <= sent
 
@@ -198,6 +198,16 @@ def test_what_is_too_short_or_dies_is_told(
     assert main(['benchmark', 'soak', '--minutes', '1', '--layout', 'composed']) == 1
     assert 'there is no file or folder /nowhere.mp4' in capsys.readouterr().err
     assert time.monotonic() - start < 45  # not the minute that it waits for poses
+
+
+def test_a_graph_that_hardly_gives_poses_is_told() -> None:
+    counts = dict.fromkeys(STAGES, dict.fromkeys(soak._LOSSES, 0))
+    watched = [Watched(n, n // 5, [50.0] * (n % 5 == 4), counts) for n in range(15)]
+    with pytest.raises(OSError, match='poses came in 3 of 14 intervals, too few'):
+        soak.frames_table(soak.Soak(list(map(float, range(15))), {}, watched))
+    watched += [Watched(15, 4, [50.0], counts)]
+    age, _ = soak.frames_table(soak.Soak(list(map(float, range(16))), {}, watched)).rows
+    assert age[-1] == 'does not grow'
 
 
 def test_an_interrupt_ends_it_early_with_what_there_is() -> None:

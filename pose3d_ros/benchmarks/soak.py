@@ -160,9 +160,17 @@ def _row(name: str, at_s: np.ndarray, values: np.ndarray, rise: float) -> tuple[
 
 
 def frames_table(soak: Soak) -> report.Table:
-    """Return the age of poses and the share of lost frames over time, and what became of all."""
+    """Return the age of poses and the share of lost frames over time, and what became of all.
+
+    :raises OSError: poses came in too few of the intervals to tell whether their age grows.
+    """
     at_s = np.array(soak.at_s)[1:]
     aged = [bool(w.ages_ms) for w in soak.watched[1:]]
+    if sum(aged) < _LEAST_SAMPLES // 2:
+        raise OSError(
+            f'poses came in {sum(aged)} of {len(aged)} intervals, too few to tell whether their '
+            'age grows: give a longer --interval and more --minutes'
+        )
     ages = np.array([np.median(w.ages_ms) for w in soak.watched[1:] if w.ages_ms])
     sent = np.diff([w.sent for w in soak.watched])
     lost = np.diff([w.sent - w.posed for w in soak.watched])
