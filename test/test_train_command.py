@@ -282,7 +282,7 @@ def test_an_error_that_nobody_expected_ends_the_process(tmp_path: Path, tiny: No
     )
     ended = subprocess.run(
         [sys.executable, '-c', code, *arguments(tmp_path, '--workers', '1')],
-        env=environment(), capture_output=True, text=True, timeout=60, check=False,
+        env=environment(), capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     assert ended.returncode == 1
     assert "TypeError: 'NoneType' object is not callable" in ended.stderr
