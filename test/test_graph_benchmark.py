@@ -269,8 +269,8 @@ def test_the_command_gives_out_tables_plot_and_file(
     assert main([*words.split(), '--out', str(file)]) == 0
     (memory,) = json.loads(file.read_text())['tables']
     (row,) = memory['rows']
-    assert row[:2] == ['composed', 'pipeline']
-    assert 100 < row[2] < 2000 and row[4] == pytest.approx(row[2], rel=0.2) and row[-1] == 0
+    assert row[:3] == ['composed', '1', 'pipeline']
+    assert 100 < row[3] < 2000 and row[5] == pytest.approx(row[3], rel=0.2) and row[-1] == 0
     assert 'memory over 60 frames: 640x480, 2 people' in capsys.readouterr().out
     graph_tables.plot_load([by_hand_load()], plot)
     assert plot.read_bytes().startswith(b'\x89PNG')
