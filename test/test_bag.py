@@ -143,6 +143,14 @@ def stopped_by(event: threading.Event) -> Any:
     return given
 
 
+def interrupt(bag: Path, out: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run until Ctrl-C, which comes at image 4."""
+    fakes.at_image = StopAt(4)
+    with monkeypatch.context() as patch:
+        patch.setattr(command, 'interrupts', stopped_by(fakes.at_image.event))
+        assert run(bag, out) == 130
+
+
 @pytest.mark.parametrize('jpeg', [False, True], ids=['raw', 'jpeg'])
 def test_an_interrupted_run_goes_on_and_gives_what_one_run_gives(
     jpeg: bool,
@@ -205,10 +213,7 @@ def test_a_full_disk_keeps_what_was_whole(
 ) -> None:
     assert run(bag, tmp_path / 'whole') == 0
     out = tmp_path / 'out'
-    fakes.at_image = StopAt(4)
-    with monkeypatch.context() as patch:
-        patch.setattr(command, 'interrupts', stopped_by(fakes.at_image.event))
-        assert run(bag, out) == 130
+    interrupt(bag, out, fakes, monkeypatch)
     before = read(out)
     with full_disk():
         assert run(bag, out) == 1
@@ -249,10 +254,7 @@ def test_ids_of_an_older_version_are_not_gone_on_with(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    fakes.at_image = StopAt(4)
-    with monkeypatch.context() as patch:
-        patch.setattr(command, 'interrupts', stopped_by(fakes.at_image.event))
-        assert run(bag, tmp_path / 'out') == 130
+    interrupt(bag, tmp_path / 'out', fakes, monkeypatch)
     monkeypatch.setattr(
         bag_poses.Tracker, 'update', lambda _self, persons, _s: persons.with_ids(['9'])
     )
@@ -298,10 +300,7 @@ def test_an_output_that_was_damaged_is_not_gone_on_with(
     """Neither a bare error nor tracks of damage: it is named, and the remedy works."""
     out = tmp_path / 'out'
     assert run(bag, tmp_path / 'whole') == 0
-    fakes.at_image = StopAt(4)
-    with monkeypatch.context() as patch:
-        patch.setattr(command, 'interrupts', stopped_by(fakes.at_image.event))
-        assert run(bag, out) == 130
+    interrupt(bag, out, fakes, monkeypatch)
     damage, words = OUTPUT_DAMAGE[name]
     second = [data for topic, _, _, data in read(out) if topic == '/poses'][1]
     damage(out / 'out_0.mcap', second)
