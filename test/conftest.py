@@ -4,11 +4,11 @@ import contextlib
 import gc
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from waiting import wait
 
 from pose3d_ros.domains import own_domain_id
 
@@ -82,10 +82,7 @@ class Graph:
 
     def wait(self, condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
         """Wait until a condition holds; fail with `what` when it does not in time."""
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, f'waited {seconds} s in vain for {what}'
-            time.sleep(0.02)
+        wait(condition, what, seconds)
 
     def close(self) -> None:
         """Stop the nodes and ROS."""

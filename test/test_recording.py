@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from process import full_disk
 from rosbags.rosbag2 import Reader
+from waiting import wait
 
 from pose3d_ros import bag_recording
 from pose3d_ros.bag_parts import PartedBag, Topic
@@ -27,11 +28,7 @@ def read(path: Path) -> dict[str, list[int]]:
     return times
 
 
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+until = partial(wait, what='the recording', seconds=20.0)
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import wait
 
 from pose3d_ros import weights
 from pose3d_ros.cli import fetch
@@ -666,13 +666,6 @@ def start_fetch() -> 'subprocess.Popen[str]':
     )
 
 
-def wait_for(file: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not file.exists():
-        assert time.monotonic() < deadline, f'{file} never came'
-        time.sleep(0.02)
-
-
 def test_ctrl_c_stops_the_client_and_leaves_no_half_file(
     cache: Path, stick: Path, tools: Callable[[str, str], None]
 ) -> None:
@@ -682,7 +675,7 @@ def test_ctrl_c_stops_the_client_and_leaves_no_half_file(
         f'mv {stick}/pid.new {stick}/pid; exec sleep 60',
     )
     with start_fetch() as process:
-        wait_for(stick / 'pid')
+        wait((stick / 'pid').exists, 'the client', 30.0)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=20)
     assert process.returncode == 130 and 'interrupted' in error and 'Traceback' not in error

@@ -3,9 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
+import waiting
 
 from pose3d_ros.nodes.worker import Worker
 
@@ -50,11 +52,7 @@ def started() -> Iterator[Callable[..., Worker[Any]]]:
         worker.stop(10.0)
 
 
-def wait(condition: Callable[[], object]) -> None:
-    end_s = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.001)
+wait = partial(waiting.wait, what='the workers', seconds=10.0)
 
 
 def test_one_thread_has_one_job_in_work_and_the_newest_that_waits(started: Any) -> None:

@@ -21,6 +21,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
+from waiting import wait
 
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.msg import Pose3DArray
@@ -35,7 +36,6 @@ from pose3d_ros.transport import child_environment, prepare_process
 LIMIT_S = 3.0
 #: Frames on their way when a cause begins, as others use the processor too.
 _ON_THEIR_WAY_S = 1.0
-_START_S = 60.0
 LOSSES = ('dropped', 'stale', 'skipped', 'failed')
 _DEEP = QoSProfile(depth=100)
 
@@ -134,14 +134,6 @@ class Player:
     def vanish(self) -> None:
         if self.process is not None:
             self.process.end()
-
-
-def wait(condition: Callable[[], object], what: str, seconds: float = _START_S) -> None:
-    """Wait until a condition holds; fail with `what` when it does not in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f'waited {seconds} s in vain for {what}'
-        time.sleep(0.01)
 
 
 @dataclass

@@ -11,7 +11,8 @@ import pytest
 from managing import Manager
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from rig import LIMIT_S, Player, Process, Rig, wait
+from rig import LIMIT_S, Player, Process, Rig
+from waiting import wait
 
 from pose3d_ros import weights
 from pose3d_ros.bag_parts import PartedBag
