@@ -48,7 +48,7 @@ test: setup $(VENV)/.torch
 	$(VENV)/bin/pytest $(SIDE_BY_SIDE)
 	$(VENV)/bin/pytest $(ALONE)
 
-# Measuring takes half as much processor time again with Python 3.11: too much for every `make test`.
+# Measuring takes a third longer with Python 3.11: too much for every `make test`.
 # PyTorch's export, which is much Python, takes longer yet: hence the patience.
 coverage: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch $(TESTED)

@@ -1,7 +1,6 @@
 """What runs a network: a file, a device and a precision; images in, arrays out."""
 
 import threading
-from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -178,7 +177,7 @@ class Network:
         with ThreadPoolExecutor(streams) as pool:  # in which the time for it is counted, and lost
             for size in sizes:
                 batches = [np.zeros((size, *shape), np.uint8)] * streams
-                deque(pool.map(self, batches), maxlen=0)
+                list(pool.map(self, batches))
 
 
 def require_outputs(outputs: Sequence[str], known: Container[str], source: object) -> None:

@@ -38,7 +38,7 @@ class Worker(Generic[Job]):
         """Return whether a job would be begun with at once."""
         return self._idle > 0 and self._waiting is None
 
-    def start(self, threads: int = 1) -> None:
+    def start(self, threads: int) -> None:
         """Take jobs from now on, and work on so many at once."""
         self._running, self._taken, self._done = True, 0, 0
         self._threads = [
