@@ -118,7 +118,8 @@ def test_only_the_named_exceptions_are_refusals() -> None:
 @pytest.mark.parametrize(
     ('text', 'why'),
     [
-        ('[' * 5000 + ']' * 5000, 'levels deep'),
+        ('[' * 100 + ']' * 100, 'levels deep'),
+        ('[' * 5000 + ']' * 5000, 'levels deep|nesting depth'),  # newer libyaml counts them too
         ('a: [&a [1, 2], *a]', r'the alias \*a'),
         ('a: 2020-13-45', 'month must be in 1..12'),
         ('a: 0x' + 'f' * 5000, 'a value of 5002 characters'),
