@@ -16,8 +16,10 @@ from real import people, people_image
 
 from pose3d_ros import weights
 from pose3d_ros.crops import Crops
+from pose3d_ros.models import precision as precisions
 from pose3d_ros.models.batches import Batches
-from pose3d_ros.models.openvino_session import OpenVinoSession, choose_precision
+from pose3d_ros.models.openvino_session import OpenVinoSession
+from pose3d_ros.models.precision import bf16_is_faster, choose_precision
 from pose3d_ros.models.rtmpose import RTMPose
 from pose3d_ros.models.runtime import (
     ANY,
@@ -238,22 +240,38 @@ class OtherMachine:
 
 
 @pytest.mark.parametrize(
-    ('precision', 'has_bf16', 'accurate', 'chosen'),
+    ('precision', 'has_bf16', 'faster', 'accurate', 'chosen'),
     [
-        ('auto', True, True, 'bf16'),
-        ('auto', True, False, 'f32'),
-        ('auto', False, True, 'f32'),
-        ('bf16', True, False, 'bf16'),
-        ('f32', True, True, 'f32'),
-        ('f16', True, True, 'f16'),
+        ('auto', True, True, True, 'bf16'),
+        ('auto', True, True, False, 'f32'),
+        ('auto', True, False, True, 'f32'),
+        ('auto', False, True, True, 'f32'),
+        ('bf16', True, False, False, 'bf16'),
+        ('f32', True, True, True, 'f32'),
+        ('f16', True, True, True, 'f16'),
     ],
 )
 def test_which_precision_is_chosen(
-    precision: str, has_bf16: bool, accurate: bool, chosen: str
+    precision: str,
+    has_bf16: bool,
+    faster: bool,
+    accurate: bool,
+    chosen: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(precisions, 'bf16_is_faster', lambda device: faster)
     core = OtherMachine('BF16', 'FP16') if has_bf16 else OtherMachine()
     options = RuntimeOptions(precision=precision)
     assert choose_precision(core, options, accurate) == chosen
+
+
+@pytest.mark.parametrize(('bf16_s', 'faster'), [(2.0, False), (0.5, True)])
+def test_bf16_is_faster_where_its_least_time_is_less(
+    bf16_s: float, faster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([9.0, 1.0, bf16_s, 9.0] * 100)  # others are at work now and then
+    monkeypatch.setattr(precisions, '_seconds', lambda request: next(times))
+    assert bf16_is_faster.__wrapped__('CPU') is faster
 
 
 @pytest.mark.parametrize('precision', ['bf16', 'f16'])

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import openvino as ov
 
+from pose3d_ros.models.precision import bf16_is_faster
+
 
 @dataclass(frozen=True)
 class Table:
@@ -113,10 +115,12 @@ def _plain(table: Table) -> dict[str, object]:
 def machine() -> dict[str, str | int | bool]:
     """Return what of this machine bears on results."""
     core = ov.Core()
+    bf16 = 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     return {
         'processor': core.get_property('CPU', 'FULL_DEVICE_NAME').strip(),
         'cores': len(os.sched_getaffinity(0)),
-        'bf16': 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'),
+        'bf16': bf16,
+        'bf16_is_faster': bf16 and bf16_is_faster('CPU'),
         'system': f'{platform.system()} {platform.machine()}',
         'kernel': platform.release(),
         'python': platform.python_version(),
@@ -137,7 +141,8 @@ def _version(distribution: str) -> str:
 
 def describe(on: dict[str, str | int | bool]) -> str:
     """Return the machine in one line."""
+    slower = '' if on['bf16_is_faster'] else ' (slower than f32)'
+    bf16 = f'with bf16{slower}' if on['bf16'] else 'no bf16'
     return (
-        f'{on["processor"]}, {on["cores"]} cores, {"with" if on["bf16"] else "no"} bf16, '
-        f'{on["system"]}, OpenVINO {on["openvino"]}'
+        f'{on["processor"]}, {on["cores"]} cores, {bf16}, {on["system"]}, OpenVINO {on["openvino"]}'
     )

@@ -8,17 +8,8 @@ import numpy as np
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
-from pose3d_ros.models.runtime import (
-    ANY,
-    DeviceUnavailable,
-    ImageInput,
-    RuntimeOptions,
-    RuntimeUnavailable,
-    require_outputs,
-)
-
-#: Precision -> what a device that computes in it says it can.
-_CAPABILITIES = {'bf16': 'BF16', 'f16': 'FP16'}
+from pose3d_ros.models.precision import choose_precision
+from pose3d_ros.models.runtime import ANY, ImageInput, RuntimeOptions, require_outputs
 
 
 class OpenVinoSession:
@@ -112,28 +103,3 @@ def _with_uint8_input(network: ov.Model, image: ImageInput) -> ov.Model:
     steps.scale(list(image.std))
     prepost.input().model().set_layout(ov.Layout(image.layout))
     return prepost.build()
-
-
-def choose_precision(core: ov.Core, options: RuntimeOptions, bf16_is_accurate: bool) -> str:
-    """Return what to compute in.
-
-    :raises DeviceUnavailable: there is no such device.
-    :raises RuntimeUnavailable: it does not compute in the precision asked for.
-    """
-    if options.device.split('.')[0] not in {d.split('.')[0] for d in core.available_devices}:
-        raise DeviceUnavailable(
-            f"device '{options.device}' is not on this machine, which has "
-            + ', '.join(core.available_devices)
-        )
-    try:
-        capabilities = core.get_property(options.device, 'OPTIMIZATION_CAPABILITIES')
-    except RuntimeError as error:  # GPU.7 where there is a GPU
-        raise DeviceUnavailable(f"device '{options.device}' cannot be used: {error}") from error
-    if options.precision == 'auto':
-        return 'bf16' if 'BF16' in capabilities and bf16_is_accurate else 'f32'
-    if options.precision != 'f32' and _CAPABILITIES[options.precision] not in capabilities:
-        raise RuntimeUnavailable(
-            f"device '{options.device}' does not compute in {options.precision}; use precision f32 "
-            'or auto'
-        )
-    return options.precision

@@ -59,8 +59,8 @@ class RuntimeOptions:
     :param device: 'CPU', 'GPU', 'GPU.1', 'NPU': OpenVINO (a PyTorch network: CPU, or NVIDIA GPU);
         'cuda', 'cuda:1', 'tensorrt', 'tensorrt:1', 'onnxruntime' (the CPU): ONNX Runtime (a
         PyTorch network: 'cuda' only).
-    :param precision: 'f32', 'bf16', 'f16', or 'auto' = bf16 where the processor computes in it and
-        the network was measured to keep its accuracy, else f32.
+    :param precision: 'f32', 'bf16', 'f16', or 'auto' = bf16 where the processor is faster in it
+        (`precision.bf16_is_faster`) and the network was measured to keep its accuracy, else f32.
     :param max_batch: crops computed at once at the most, which bounds the memory.
     :param threads: processor threads of a network; 0 = one for each core.
     :param streams: calls that a network computes at once, each with its share of the threads: more

@@ -38,7 +38,7 @@ STAGE = (
     Param(
         'precision',
         'auto',
-        'precision of the networks; auto = bf16 where the processor computes in it and the '
+        'precision of the networks; auto = bf16 where the processor is faster in it and the '
         'network keeps its accuracy, else f32. Another device or precision is compared with f32 on '
         'the CPU at the start',
         choices=PRECISIONS,
