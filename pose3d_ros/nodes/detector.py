@@ -79,7 +79,7 @@ class DetectorNode(Stage):
         self._detected_shape: tuple[int, ...] = ()
         self._publisher = self.create_publisher(PersonArray, 'detections', RESULT_QOS)
         self._vision = VisionTopic(self, 'Detection2DArray', 'detections_2d')
-        self._worker.on_idle = self._wake
+        self._worker.on_idle = self.wake_inputs
         self.add_on_set_parameters_callback(self._check)
         self.start()
 
@@ -104,11 +104,6 @@ class DetectorNode(Stage):
 
     def _is_idle(self) -> bool:
         return self._worker.is_idle
-
-    def _wake(self) -> None:
-        """Let the executor look again for an image, which may be taken by now."""
-        if (executor := self.executor) is not None:
-            executor.wake()
 
     def _drop_missed(self, images: int) -> None:
         self.accounting.count('received', images)

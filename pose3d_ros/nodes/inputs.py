@@ -86,22 +86,23 @@ class Frame:
             return self._image
 
 
-class _Door(MutuallyExclusiveCallbackGroup):
-    """Lets an executor take messages only while there is use for them.
+class InputGroup(MutuallyExclusiveCallbackGroup):
+    """What an executor knows inputs by; it takes messages only while there is use for them.
 
     Until then the newest stays in the middleware, where the next replaces it at no cost to us: a
     large image that is taken to be dropped costs as much as one that is worked on.
 
-    :param is_open: whether a message is wanted now; the executor is to be woken when that changes.
+    :param wanted: whether a message is to be taken now; the executor is to be woken when that
+        changes. None = always.
     """
 
-    def __init__(self, is_open: Callable[[], bool]) -> None:
+    def __init__(self, wanted: Callable[[], bool] | None) -> None:
         super().__init__()
-        self._is_open = is_open
+        self._wanted = wanted
 
     def can_execute(self, entity: object) -> bool:
         """Return whether a message may be taken."""
-        return self._is_open() and super().can_execute(entity)
+        return (self._wanted is None or self._wanted()) and super().can_execute(entity)
 
 
 class Input:
@@ -148,7 +149,7 @@ class Input:
             self._take,
             self._qos,
             raw=raw,
-            callback_group=wanted and _Door(wanted),
+            callback_group=InputGroup(wanted),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         #: Its name in the graph.

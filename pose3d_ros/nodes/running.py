@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import rclpy
-from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.signals import SignalHandlerOptions
 
+from pose3d_ros.nodes.executors import inputs_apart
 from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.stage import START_ERRORS, Stage
 from pose3d_ros.transport import prepare_process
@@ -17,7 +19,7 @@ _POLL_S = 0.1  # a signal does not wake the executor
 def run(
     make_stages: Callable[[], Sequence[Stage]],
     args: list[str] | None = None,
-    make_executor: Callable[[], Executor] = SingleThreadedExecutor,
+    spun: Callable[[Sequence[Stage]], AbstractContextManager[Executor]] = inputs_apart,
 ) -> None:
     """Be a process of stages: start ROS, spin until told to stop, exit 1 when it cannot start."""
     prepare_process()
@@ -28,11 +30,9 @@ def run(
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         with interrupts.raised():
             stages = make_stages()
-        executor = make_executor()
-        for stage in stages:
-            executor.add_node(stage)
-        while not interrupts.came:
-            executor.spin_once(timeout_sec=_POLL_S)
+        with spun(stages) as executor:
+            while not interrupts.came:
+                executor.spin_once(timeout_sec=_POLL_S)
     except START_ERRORS as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1

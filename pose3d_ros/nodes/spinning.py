@@ -6,13 +6,14 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 _JOIN_S = 10.0
 
 _Node = TypeVar('_Node', bound=Node)
+_Executor = TypeVar('_Executor', bound=Executor)
 
 
 @contextmanager
@@ -34,12 +35,20 @@ def spinning(node: Node) -> Iterator[SingleThreadedExecutor]:
     """Run a node's callbacks in a thread of their own while the context lasts.
 
     Yields the executor, to which other nodes may be added.
+    """
+    with called_beside(SingleThreadedExecutor(context=node.context), node) as executor:
+        yield executor
+
+
+@contextmanager
+def called_beside(executor: _Executor, *nodes: Node) -> Iterator[_Executor]:
+    """Run the callbacks of nodes in a thread of an executor while the context lasts.
 
     `Executor.shutdown` waits for nobody, and destroys what the thread may be waiting on: the thread
     leaves first. One that is left inside ROS would abort the process that ends around it.
     """
-    executor = SingleThreadedExecutor(context=node.context)
-    executor.add_node(node)
+    for node in nodes:
+        executor.add_node(node)
     over = threading.Event()
 
     def work() -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lifecycle_msgs.srv import ChangeState
-from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.executors import Executor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
@@ -25,6 +24,7 @@ from pose3d_ros.nodes.messages import MessageError
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
 from pose3d_ros.nodes.python_log import log_to_ros
 from pose3d_ros.nodes.stage_parameters import STAGE, weights_in_use
+from pose3d_ros.nodes.transitions import refuse_wrong_transitions
 from pose3d_ros.nodes.worker import Worker
 from pose3d_ros.stages import Runs
 from pose3d_ros.transport import release_memory
@@ -58,6 +58,8 @@ class Stage(LifecycleNode):
         log_to_ros(self.get_logger())
         #: Whether networks are loaded.
         self.configured = False
+        #: Who takes the messages of its inputs, where that is not the executor of all else.
+        self.input_executor: Executor | None = None
         declare(self, (*STAGE, *parameters), lambda: self.configured)
         self.accounting = Accounting()
         self._downstream: Stage | None = None
@@ -72,7 +74,7 @@ class Stage(LifecycleNode):
         self._latency = self.create_publisher(DiagnosticArray, '~/latency', RESULT_QOS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', RESULT_QOS)
         self.create_service(SetBool, '~/enable', self._take_enable)
-        self._refuse_wrong_transitions()
+        refuse_wrong_transitions(self, self._state)
         call_every(self, 1.0, self._publish_diagnostics)
 
     # What a subclass implements.
@@ -201,6 +203,7 @@ class Stage(LifecycleNode):
         self._began_s = perf_counter()
         self._worker.start(value_of(self, 'streams'))
         self._inputs = self.subscribe()
+        self.wake_inputs()
 
     def _rest(self) -> None:
         for one in self._inputs:
@@ -229,28 +232,6 @@ class Stage(LifecycleNode):
         """Return the state as a lifecycle manager has it."""
         return str(self._state_machine.current_state[1])
 
-    def _refuse_wrong_transitions(self) -> None:
-        """Answer those that the state does not have: rclpy raises, which would end the process.
-
-        https://github.com/ros2/rclpy/issues/1209
-        """
-        change = self._service_change_state.callback
-
-        def answer(
-            request: ChangeState.Request, response: ChangeState.Response
-        ) -> ChangeState.Response:
-            try:
-                return change(request, response)
-            except rclpy_implementation.RCLError:
-                wanted = request.transition.label or request.transition.id
-                self.get_logger().warning(
-                    f'no transition {wanted} from this state ({self._state()})'
-                )
-                response.success = False
-                return response
-
-        self._service_change_state.callback = answer
-
     def close(self) -> None:
         """Stop the worker after the job in hand, for good: the process ends.
 
@@ -266,6 +247,11 @@ class Stage(LifecycleNode):
         self._state_machine.destroy_when_not_in_use()
 
     # Jobs.
+
+    def wake_inputs(self) -> None:
+        """Let the executor look again for messages, which there are, or may be taken, by now."""
+        if (executor := self.input_executor or self.executor) is not None:
+            executor.wake()
 
     def hand_to(self, stage: 'Stage') -> None:
         """Hand results to another stage of the same process."""
