@@ -23,7 +23,7 @@ def started(node: str, *parameters: str) -> Iterator[subprocess.Popen[str]]:
     """Yield a node as a process, which is killed if the test leaves it."""
     given = [argument for parameter in parameters for argument in ('-p', parameter)]
     process = subprocess.Popen(
-        [sys.executable, '-m', f'pose3d_ros.nodes.{node}', '--ros-args', *given],
+        [sys.executable, '-m', 'pose3d_ros.nodes.programs', node, '--ros-args', *given],
         env=child_environment(os.environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

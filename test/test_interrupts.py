@@ -112,3 +112,49 @@ def test_an_error_of_the_player_is_not_taken_for_its_end() -> None:
         check=False,
     )
     assert (done.returncode, 'RuntimeError: broken' in done.stderr) == (1, True), done.stderr
+
+
+IMPORTING = (
+    'import sys, time\n'
+    'from pose3d_ros.nodes import programs\n'
+    'class Slow:\n'
+    '    def find_spec(self, name, *_given):\n'
+    '        if name == "rclpy":\n'
+    '            print("now", flush=True)\n'
+    '            time.sleep(60)\n'
+    'sys.meta_path.insert(0, Slow())\n'
+    'programs.detector()\n'
+)
+#: C that does not return, and gives Python's lock away: as a compiler does.
+COMPILING = (
+    'import contextlib, ctypes\n'
+    'from pose3d_ros.nodes import running\n'
+    'def load():\n'
+    '    lock, mutex = ctypes.CDLL(None).pthread_mutex_lock, ctypes.create_string_buffer(64)\n'
+    '    lock(mutex)\n'
+    '    while True:\n'
+    '        with contextlib.suppress(KeyboardInterrupt):\n'  # the signal may come just before
+    '            print("now", flush=True)\n'
+    '            lock(mutex)\n'
+    'running.run(load, [])\n'
+)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ('code', 'says'),
+    [(IMPORTING, ''), (COMPILING, 'not waited longer than 1.5 s for what was in hand\n')],
+    ids=['importing', 'compiling'],
+)
+def test_what_takes_long_is_not_waited_for(number: signal.Signals, code: str, says: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, '-c', code],
+        env=child_environment(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == 'now\n'
+        status, said, seconds = end(process, number)
+    assert (status, said.replace('now\n', '')) == (0, says)
+    assert seconds < LIMIT_S

@@ -44,10 +44,10 @@ def listed(section: str, option: str) -> list[str]:
 
 
 def console_scripts() -> dict[str, str]:
-    """Return the module of each console script."""
+    """Return the function of each console script, as module:function."""
     lines = listed('options.entry_points', 'console_scripts')
     pairs = [line.split(' = ') for line in lines]
-    return {name: target.removesuffix(':main') for name, target in pairs}
+    return dict(pairs)
 
 
 def dependencies() -> set[str]:
@@ -149,11 +149,16 @@ def test_the_programs_are_those_promised() -> None:
     assert set(console_scripts()) == {'pose3d', *(f'pose3d_{name}' for name in PROGRAMS)}
 
 
-@pytest.mark.parametrize('module', console_scripts().values())
-def test_a_program_is_a_function_main(module: str) -> None:
-    if module != 'pose3d_ros.cli':
-        pytest.importorskip('rclpy')
-    assert callable(importlib.import_module(module).main)
+@pytest.mark.parametrize('target', console_scripts().values())
+def test_a_program_is_a_function(target: str) -> None:
+    module, _, function = target.partition(':')
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+@pytest.mark.parametrize('program', sorted(PROGRAMS))
+def test_what_a_program_begins_is_there(program: str) -> None:
+    pytest.importorskip('rclpy')
+    assert callable(importlib.import_module(f'pose3d_ros.nodes.{program}').main)
 
 
 def test_cmake_reads_every_console_script() -> None:

@@ -30,7 +30,7 @@ def start(node: str, **parameters: Any) -> subprocess.Popen[str]:
     """Start a node of the package with parameters."""
     given = [a for name, value in parameters.items() for a in ('-p', f'{name}:={value}')]
     return subprocess.Popen(
-        [sys.executable, '-m', f'pose3d_ros.nodes.{node}', '--ros-args', *given],
+        [sys.executable, '-m', 'pose3d_ros.nodes.programs', node, '--ros-args', *given],
         env=child_environment(os.environ),
         stderr=subprocess.PIPE,
         text=True,

@@ -195,7 +195,3 @@ class DetectorNode(Stage):
 def main(args: list[str] | None = None) -> None:
     """Run the detector node."""
     run(lambda: [DetectorNode()], args)
-
-
-if __name__ == '__main__':
-    main()

@@ -24,7 +24,3 @@ def _many_threads(stages: Sequence[Stage]) -> Iterator[Executor]:
 def main(args: list[str] | None = None) -> None:
     """Run the three nodes in one process, whose callbacks may come side by side."""
     run(make_pipeline, args, _many_threads)
-
-
-if __name__ == '__main__':
-    main()

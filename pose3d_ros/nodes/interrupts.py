@@ -4,9 +4,14 @@ More than one is usual: Ctrl-C in a terminal reaches a process directly and by w
 and people press it twice. ROS's own handlers end the context at once, under whatever is using it,
 and raise KeyboardInterrupt wherever Python is, each time: threads that are then left inside ROS
 abort the process. So rclpy is to be initialised without them.
+
+Python calls a handler between two of its own instructions: one that comes while OpenVINO compiles a
+network waits for that. Whoever may be in such a call asks for `bound`.
 """
 
+import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +19,8 @@ from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_S = 0.1
+#: With what the threads of a busy machine wait for their turn, it is two seconds.
+_PATIENCE_S = 1.5
 
 
 class Interrupts:
@@ -30,6 +37,18 @@ class Interrupts:
         if self._raises:
             self._raises = False
             raise KeyboardInterrupt
+
+    def bound(self) -> None:
+        """From now on end the process `_PATIENCE_S` after a signal, if it has not ended by then.
+
+        The status is 0, as it was asked to end. What is in hand then, a network that is compiled or
+        a job, is not waited for, and ROS is not told: only for processes that write no files.
+        """
+        told, tell = os.pipe()
+        os.set_blocking(tell, False)
+        # written by Python's own handler in C, whatever the main thread is in
+        signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+        threading.Thread(target=_leave, args=(told,), name='interrupts', daemon=True).start()
 
     @contextmanager
     def raised(self) -> Iterator[None]:
@@ -52,3 +71,17 @@ class Interrupts:
         """Hold on while Python itself ends, which takes handlers back: the last thing to do."""
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+
+
+def leave_at_once() -> None:
+    """End the process, with status 0, at a signal: for the time before anything is begun."""
+    for number in _SIGNALS:
+        signal.signal(number, lambda _number, _frame: os._exit(0))
+
+
+def _leave(told: int) -> None:
+    """End the process some time after there is something to read."""
+    os.read(told, 1)
+    time.sleep(_PATIENCE_S)
+    os.write(2, f'not waited longer than {_PATIENCE_S:g} s for what was in hand\n'.encode())
+    os._exit(0)

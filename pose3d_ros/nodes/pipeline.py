@@ -27,7 +27,3 @@ def make_pipeline() -> Sequence[Stage]:
 def main(args: list[str] | None = None) -> None:
     """Run the three nodes in one process."""
     run(make_pipeline, args)
-
-
-if __name__ == '__main__':
-    main()

@@ -283,6 +283,7 @@ def main(args: list[str] | None = None) -> None:
     """Play the source; exit 0 at its end, 1 when it cannot be played."""
     prepare_process()
     interrupts = Interrupts()
+    interrupts.bound()
     status = 0
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
@@ -303,7 +304,3 @@ def _play(player: Player) -> None:
             player.play()
     finally:
         player.destroy_node()
-
-
-if __name__ == '__main__':
-    main()

@@ -191,7 +191,3 @@ def _check_camera(camera: Camera, roots: PersonArray) -> None:
 def main(args: list[str] | None = None) -> None:
     """Run the posenet node."""
     run(lambda: [PoseNetNode()], args)
-
-
-if __name__ == '__main__':
-    main()

@@ -50,7 +50,7 @@ class Starter:
         return int(self._environment['ROS_DOMAIN_ID'])
 
     def __call__(self, name: str, *parameters: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, '-m', f'pose3d_ros.nodes.{name}']
+        command = [sys.executable, '-m', 'pose3d_ros.nodes.programs', name]
         if parameters:
             command += ['--ros-args', *(a for p in parameters for a in ('-p', p))]
         with (self._log_dir / f'{name}.log').open('wb') as log:

@@ -161,7 +161,3 @@ def main(args: list[str] | None = None) -> None:
         rclpy.try_shutdown()
         interrupts.ignore()
     sys.exit(status)
-
-
-if __name__ == '__main__':
-    main()

@@ -101,7 +101,3 @@ def _body(node: RootNetNode) -> BodySize:
 def main(args: list[str] | None = None) -> None:
     """Run the rootnet node."""
     run(lambda: [RootNetNode()], args)
-
-
-if __name__ == '__main__':
-    main()

@@ -24,6 +24,7 @@ def run(
     """Be a process of stages: start ROS, spin until told to stop, exit 1 when it cannot start."""
     prepare_process()
     interrupts = Interrupts()
+    interrupts.bound()
     stages: Sequence[Stage] = ()
     status = 0
     try:

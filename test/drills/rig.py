@@ -56,7 +56,7 @@ class Process:
         code: str = '',
     ) -> None:
         self.name, self._log = name, log
-        what = ['-c', code] if code else ['-m', f'pose3d_ros.nodes.{name}']
+        what = ['-c', code] if code else ['-m', 'pose3d_ros.nodes.programs', name]
         self._command = [sys.executable, *what, '--ros-args', *arguments]
         self._environment = child_environment(os.environ)
         if domain_id is not None:

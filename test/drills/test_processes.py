@@ -21,7 +21,7 @@ from pose3d_ros.bags import messages, open_bag
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.stages import STAGES
 
-#: From a signal to the end of the process; a job in hand or a network that loads is waited for.
+#: From a signal to the end of the process.
 SIGNAL_LIMIT_S = 2.0
 
 
@@ -247,8 +247,6 @@ def test_signals_at_any_moment(report: Any, folder: Path, name: str) -> None:
             'recorder': ['-p', f'output:={folder / f"bag{number}"}'],
         }.get(name, [])
         process = Process(name, folder / f'log{number}', given)
-        if number % 4:  # of the moments before our first line one in four is enough
-            wait(lambda p=process: catches_sigterm(p), 'a handler of signals')
         time.sleep(moments.uniform(0.2, 4.0))
         assert process.lives(), process.said()
         ours = catches_sigterm(process)
@@ -263,4 +261,4 @@ def test_signals_at_any_moment(report: Any, folder: Path, name: str) -> None:
         early += not ours
     report(f'{name}: SIGINT or SIGTERM at 8 random moments', besides='status 0, at the latest '
            f'after {slowest_s:.1f} s; {early} came before the first line of ours ran')  # fmt: skip
-    assert early < 4 and slowest_s < SIGNAL_LIMIT_S
+    assert early < 3 and slowest_s < SIGNAL_LIMIT_S
