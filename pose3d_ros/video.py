@@ -234,9 +234,15 @@ class VideoWriter:
             self._due_s += copies / self._rate_hz
 
     def close(self) -> None:
-        """Complete the video and give it its name."""
+        """Complete the video and give it its name.
+
+        :raises OSError: it is not whole, and gone: the disk is full.
+        """
         self._show_held(0)
         self._writer.release()
+        if not cv2.VideoCapture(str(self._part)).isOpened():  # the writer itself says nothing
+            self._part.unlink(missing_ok=True)
+            raise OSError(f'{self.path} cannot be read back: the disk may be full')
         self._part.replace(self.path)
 
     def discard(self) -> None:

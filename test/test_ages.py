@@ -42,13 +42,13 @@ def test_a_stage_begins_no_frame_that_is_too_old(
     graph: Any, fakes: Fakes, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     make, camera, given, result, topic = STAGES[name]
-    stage = make(**settings(max_age_ms=500.0, **camera))
+    stage = make(**settings(max_age_ms=5000.0, **camera))
     graph.add(stage)
     results = graph.collect(result, topic)
     states = graph.collect(DiagnosticArray, '/diagnostics')
     source = Source(graph)
     people = graph.publisher(PersonArray, given) if given else None
-    for age_s, done in ((2.0, lambda: stage.accounting.stale), (0.0, lambda: results)):
+    for age_s, done in ((20.0, lambda: stage.accounting.stale), (0.0, lambda: results)):
         header = source.image(age_s)
         if people is not None:
             people.publish(PersonArray(header=header))
@@ -56,10 +56,11 @@ def test_a_stage_begins_no_frame_that_is_too_old(
     assert getattr(fakes, name).calls == 1
     assert stamps(results) == [stamp_ns(header)]
     counts = stage.accounting
+    graph.wait(lambda: counts.published == 1, 'the count')
     assert (counts.received, counts.published, counts.stale, counts.skipped) == (2, 1, 1, 0)
     said = capfd.readouterr().err
     assert 'frame not begun, 1 of 1 so far: 2' in said
-    assert "older than 'max_age_ms' (500 ms)" in said and 'send fewer images' in said
+    assert "older than 'max_age_ms' (5000 ms)" in said and 'send fewer images' in said
     values = [{pair.key: pair.value for pair in s.status[0].values} for s in states]
     graph.wait(lambda: len(states) >= 3, 'diagnostics after the frame')
     values = [{pair.key: pair.value for pair in s.status[0].values} for s in states]
@@ -75,7 +76,7 @@ def test_a_frame_that_gets_old_on_its_way_is_given_up_by_the_stage_that_would_be
 ) -> None:
     stages = make_pipeline()
     for stage in stages:
-        stage.set_parameters([Parameter('max_age_ms', value=700.0)])
+        stage.set_parameters([Parameter('max_age_ms', value=3000.0)])
     graph.add(*stages)
     detections, poses = (
         graph.collect(PersonArray, 'detections'),
@@ -91,7 +92,7 @@ def test_a_frame_that_gets_old_on_its_way_is_given_up_by_the_stage_that_would_be
     graph.wait(lambda: fakes.rootnet.calls == 1, 'work on the first frame')
     second = source.image()
     graph.wait(lambda: len(detections) == 2, 'detections of the second frame')
-    time.sleep(0.8)
+    time.sleep(3.1)
     fakes.rootnet.gate.set()
     # of the first, roots were worked on before it was too old, so that posenet gives it up
     graph.wait(lambda: rootnet.accounting.stale == 1 == posenet.accounting.stale, 'giving up')
@@ -130,7 +131,7 @@ def test_a_wrong_clock_is_named_with_its_remedy(
     said: str,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    node = DetectorNode(**settings(max_age_ms=300.0))
+    node = DetectorNode(**settings(max_age_ms=5000.0))
     graph.add(node)
     source = Source(graph)
     capfd.readouterr()
@@ -192,11 +193,11 @@ def test_the_bound_may_change_while_the_node_runs(graph: Any, fakes: Fakes) -> N
 
 def test_each_result_has_its_times_under_the_header_of_its_image(graph: Any, fakes: Fakes) -> None:
     fakes.detector.takes_s = 0.05
-    graph.add(DetectorNode())
+    node = DetectorNode()
+    graph.add(node)
     latencies = graph.collect(DiagnosticArray, 'detector/latency')
     source = Source(graph)
-    graph.wait(lambda: graph.node.count_publishers('/detector/latency'), 'the topic')
-    time.sleep(0.3)  # until the publisher, too, knows of us
+    graph.wait(node._latency.get_subscription_count, 'the publisher of times to know of us')
     sent = []
     for count, age_s in enumerate((0.4, 0.0)):
         sent.append(source.image(age_s))
@@ -208,11 +209,11 @@ def test_each_result_has_its_times_under_the_header_of_its_image(graph: Any, fak
     assert set(first) == {'processing_ms', 'network_ms', 'age_ms'}  # there was no cycle yet
     assert set(second) == {*first, 'cycle_ms'}
     for times in (first, second):
-        assert 50 <= times['processing_ms'] < 1000
+        assert 50 <= times['processing_ms'] < 5000
         assert times['network_ms'] == 0
-    assert 450 <= first['age_ms'] < 1400
-    assert second['processing_ms'] <= second['age_ms'] < 1000
-    assert 50 <= second['cycle_ms'] < 2000
+    assert 450 <= first['age_ms'] < 5400
+    assert second['processing_ms'] <= second['age_ms'] < 5000
+    assert 50 <= second['cycle_ms'] < 10000
 
 
 def test_nobody_asks_for_the_times_and_nothing_is_made(

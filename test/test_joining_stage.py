@@ -91,7 +91,8 @@ def test_no_more_images_wait_than_there_is_room_for(graph: Any, fakes: Fakes) ->
     joined.results(2.0)
     joined.persons(3.0)
     joined.results(2.0, 3.0)
-    assert joined.node.accounting.received == 2 == joined.node.accounting.published
+    counts = joined.node.accounting
+    graph.wait(lambda: counts.received == 2 == counts.published, 'the count')
 
 
 def test_what_waited_when_it_was_deactivated_is_forgotten(graph: Any, fakes: Fakes) -> None:

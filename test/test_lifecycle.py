@@ -254,6 +254,7 @@ def test_a_stage_that_is_deactivated_at_work_publishes_what_is_in_hand(
     graph.wait(lambda: node.accounting.received == 2, 'a frame that waits')
     fakes.rootnet.gate.set()
     assert manager.change('deactivate')
+    graph.wait(lambda: roots, 'what was in hand')
     assert [m.header for m in roots] == [first]
     counts = node.accounting
     assert (counts.received, counts.published, counts.dropped) == (2, 1, 1)

@@ -144,6 +144,10 @@ class SimulatedClock:
             last = now
             self._publisher.publish(Clock(clock=header_at(self.now_s).stamp))
 
+    def is_told(self, node: Node) -> bool:
+        """Return whether a node has about this time."""
+        return abs(node.get_clock().now().nanoseconds / 1e9 - self.now_s) < 5
+
     def end(self) -> None:
         self._ended.set()
         self._thread.join()
@@ -151,7 +155,7 @@ class SimulatedClock:
 
 def test_the_graph_goes_on_at_every_speed_of_the_clock(graph: Any, fakes: Fakes) -> None:
     """0.2x, 5x, paused and stepped, set back, set forward: without a restart of any node."""
-    given = {'use_sim_time': True, 'max_age_ms': 2000.0, 'warn_after_s': 1.0}
+    given = {'use_sim_time': True, 'max_age_ms': 10000.0, 'warn_after_s': 1.0}
     nodes = [kind(**settings(**given)) for kind in (DetectorNode, RootNetNode, PoseNetNode)]
     graph.add(*nodes)
     found = graph.collect(Pose3DArray, 'poses')
@@ -162,7 +166,7 @@ def test_the_graph_goes_on_at_every_speed_of_the_clock(graph: Any, fakes: Fakes)
         for rate, jump_s in ((1.0, 0), (0.2, 0), (5.0, 0), (0.0, 0), (1.0, -60), (1.0, 3600)):
             clock.rate = rate
             clock.now_s += jump_s
-            time.sleep(0.1)  # the clock is heard
+            graph.wait(lambda: all(map(clock.is_told, nodes)), 'the clock')
             for step in range(3):
                 count = len(found)
                 send(clock.now_s + 0.001 * step)  # paused: steps, as a key of `ros2 bag play`

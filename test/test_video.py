@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from bodies import body
 from fake_stages import FakeStage, put_in
+from process import full_disk
 
 from pose3d_ros import cli, offline, stages, weights
 from pose3d_ros.camera import Camera, CameraError
@@ -307,6 +308,23 @@ def test_a_video_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ['out.mp4']
 
 
+def test_a_video_that_the_disk_does_not_hold_is_told_and_the_one_before_stays(
+    tmp_path: Path,
+) -> None:
+    path, noise = tmp_path / 'out.mp4', np.random.default_rng(0)
+    writer = VideoWriter(path, RATE_HZ, WIDTH, HEIGHT)
+    writer.write(picture(0), 0)
+    writer.close()
+    with full_disk():
+        again = VideoWriter(path, RATE_HZ, WIDTH, HEIGHT)
+        for k in range(20):
+            again.write(noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8), k / RATE_HZ)
+        with pytest.raises(OSError, match='the disk may be full'):
+            again.close()
+    assert film_length(path) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ['out.mp4']
+
+
 def test_gaps_between_frames_keep_their_length_up_to_a_limit(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path / 'out.mp4', RATE_HZ, WIDTH, HEIGHT)
     for time_s in (5.0, 5.1, 5.4, 5.5, 99999.0, 99999.1):
@@ -492,6 +510,23 @@ def test_an_error_in_the_middle_leaves_whole_files(
     fakes.at_image = lambda k: None
     assert run(film, '--out', out) == 0
     assert len(lines(out)) == film_length(out / 'overlay.mp4') == 20
+
+
+def test_a_full_disk_costs_the_frame_in_hand_and_the_next_run_goes_on(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'out'
+    assert run(film, '--out', tmp_path / 'whole') == 0
+    with full_disk():
+        assert run(film, '--out', out) == 1
+    assert f'cannot write into {out}' in capsys.readouterr().err
+    kept = len((out / 'poses.jsonl').read_text().split('\n')) - 1
+    assert 0 < kept == film_length(out / 'overlay.mp4') < 20
+    fakes.images.clear()
+    assert run(film, '--out', out) == 0
+    assert len(fakes.images) == 20 - kept
+    assert lines(out) == lines(tmp_path / 'whole')
+    assert film_length(out / 'overlay.mp4') == 20
 
 
 def test_frames_that_cannot_be_read_are_named_counted_and_skipped(

@@ -201,6 +201,8 @@ class Rig:
         self.node = Node('drill', context=self.context, namespace=namespace)
         self.camera: Camera | Player = Camera(self.node)
         self.posed: list[Posed] = []
+        #: When the newest diagnostics were made, by the clock of who made them.
+        self.told_ns = 0
         self._counts: dict[str, tuple[int, dict[str, int]]] = {}
         self._lock = threading.Lock()
         self.node.create_subscription(Pose3DArray, 'poses', self._take_poses, _DEEP)
@@ -222,6 +224,7 @@ class Rig:
 
     def _take_counts(self, message: DiagnosticArray) -> None:
         prefix = self.node.get_namespace().strip('/')
+        self.told_ns = stamp_ns(message.header)
         for name, values in frame_values(message):
             space, _, stage = name.rpartition('/')
             if space == prefix:

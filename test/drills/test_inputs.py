@@ -1,5 +1,7 @@
 """Cameras that go, come back as another, change, jump in time, or send far too much."""
 
+import struct
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -191,6 +193,30 @@ def test_simulated_time_that_is_stepped(make_rig: Callable[..., Rig], report: An
             time.sleep(2.0)
         drill.over()
     report('/clock stepped by 2 h on, 25 h back, a day on, with max_age_ms', drill.outcome())
+
+
+def test_system_time_that_is_stepped(
+    make_rig: Callable[..., Rig], report: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the graph and its camera at once, as a time server does it, and with `max_age_ms`."""
+    library, offset = folder / 'stepped_time.so', folder / 'offset'
+    source = Path(__file__).with_name('stepped_time.c')
+    subprocess.run(['gcc', '-shared', '-fPIC', '-o', library, source, '-ldl'], check=True)
+    offset.write_bytes(bytes(8))
+    monkeypatch.setenv('LD_PRELOAD', str(library))
+    monkeypatch.setenv('STEPPED_TIME', str(offset))
+    rig = make_rig('graph', '-p', 'max_age_ms:=5000.0')
+    with rig.drill() as drill, offset.open('r+b', buffering=0) as file:
+        for hours in (1, -1, 0):
+            file.seek(0)
+            file.write(struct.pack('q', hours * HOUR_NS))
+            rig.camera.settings = Settings(stamp_ns=lambda h=hours: time.time_ns() + h * HOUR_NS)
+            rig.wait_for_poses(3)
+            told_ns = rig.told_ns
+            rig.wait(lambda t=told_ns: rig.told_ns != t, 'diagnostics')
+            assert abs(rig.told_ns - time.time_ns() - hours * HOUR_NS) < HOUR_NS / 2
+        drill.over()
+    report('system time stepped by 1 h on, 2 h back, 1 h on, with max_age_ms', drill.outcome())
 
 
 def test_two_graphs(make_rig: Callable[..., Rig], report: Any) -> None:
