@@ -24,7 +24,7 @@ from sensor_msgs.msg import CameraInfo
 from waiting import wait
 
 from pose3d_ros.data.pose2sim import Clip
-from pose3d_ros.msg import Pose3DArray
+from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.accounting import COUNTERS
 from pose3d_ros.nodes.diagnosis import frame_values
 from pose3d_ros.nodes.inputs import stamp_ns
@@ -34,8 +34,8 @@ from pose3d_ros.transport import child_environment, prepare_process
 
 #: Output has to be back this soon after the end of a cause, and what a frame takes anyhow.
 LIMIT_S = 3.0
-#: Frames on their way when a cause begins, as others use the processor too.
-_ON_THEIR_WAY_S = 1.0
+#: Nothing is on its way any more when no poses came for so long.
+_THROUGH_S = 1.0
 LOSSES = ('dropped', 'stale', 'skipped', 'failed')
 _DEEP = QoSProfile(depth=100)
 
@@ -152,11 +152,13 @@ class Outcome:
     :param age_s: how old poses were before the cause, the median: the load of the machine.
     :param sent: images.
     :param posed: of which poses came.
-    :param outage: lost from a second before the cause until poses came again.
+    :param outage: lost of those that were on their way when the cause began, or were sent from
+        then until poses came again.
     :param counted: lost, as the stages count them.
     :param unseen: a stage was not handed them, or their people: they were lost on the way to it, or
         a newer one took their place before it looked.
     :param unexplained: what the cause of the drill does not explain.
+    :param where: the images that were lost outside of the outage, and how far each came.
     """
 
     recovery_s: float
@@ -167,6 +169,7 @@ class Outcome:
     counted: int
     unseen: int
     unexplained: int
+    where: str = ''
 
 
 class Rig:
@@ -203,10 +206,16 @@ class Rig:
         self.posed: list[Posed] = []
         #: When the newest diagnostics were made, by the clock of who made them.
         self.told_ns = 0
+        #: Stamps of what came on the topics between the stages.
+        self.between: dict[str, set[int]] = {'detections': set(), 'roots': set()}
         self._counts: dict[str, tuple[int, dict[str, int]]] = {}
         self._lock = threading.Lock()
         self.node.create_subscription(Pose3DArray, 'poses', self._take_poses, _DEEP)
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._take_counts, _DEEP)
+        for topic, stamps in self.between.items():
+            self.node.create_subscription(
+                PersonArray, topic, lambda m, s=stamps: s.add(stamp_ns(m.header)), _DEEP
+            )
         self.executor = self._open.enter_context(spinning(self.node))
         for process in self.processes.values():
             process.wait_to_say('ready:')
@@ -286,7 +295,7 @@ class Rig:
         seen = -1
         while seen != len(self.posed):
             seen = len(self.posed)
-            time.sleep(_ON_THEIR_WAY_S)
+            time.sleep(_THROUGH_S)
 
     @contextmanager
     def drill(
@@ -350,8 +359,9 @@ class Drill:
         back = [p.at_s for s, p in pairs if p is not None and s.at_s > self.over_s]
         recovered_s = min(back)
         lost = [sent for sent, posed in pairs if posed is None]
-        window = self.began_s - _ON_THEIR_WAY_S, recovered_s
-        outage = [s for s in lost if window[0] <= s.at_s <= window[1]]
+        # images go through in their order: those behind it were on their way
+        through_s = max(s.at_s for s, p in pairs if p is not None and p.at_s < self.began_s)
+        outage = [s for s in lost if through_s < s.at_s <= recovered_s]
         grown = {stage: self._grown(stage, after) for stage in STAGES}
         counted = sum(grown[stage][name] for stage in STAGES for name in LOSSES)
         # of a stage that was killed nobody knows what it had received
@@ -366,6 +376,16 @@ class Drill:
             counted,
             unseen,
             max(0, len(lost) - explained),
+            self._where([s for s in lost if s not in outage]),
+        )
+
+    def _where(self, lost: Sequence[Sent]) -> str:
+        """Return when lost images were sent, after the end of the cause, and how far they came."""
+        between = self.rig.between.items()
+        return ', '.join(
+            f'{s.at_s - self.over_s:+.2f} s '
+            f'({"+".join(topic for topic, stamps in between if s.stamp_ns in stamps) or "nothing"})'
+            for s in lost
         )
 
     def _grown(self, stage: str, after: dict[str, dict[str, int]]) -> dict[str, int]:
