@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rig import LIMIT_S, Outcome, Rig
+
+from pose3d_ros.domains import own_domain_id
 
 _ROWS = pytest.StashKey[list[str]]()
 _HEAD = (
@@ -47,6 +50,21 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 def folder(tmp_path: Path) -> Path:
     """Return a folder of the drill's own."""
     return tmp_path
+
+
+@pytest.fixture
+def make_rig(folder: Path) -> Iterator[Callable[..., Rig]]:
+    """Yield what makes graphs of one process that are closed when the drill is over."""
+    rigs: list[Rig] = []
+
+    def make(name: str, *arguments: str, domain: str = 'drill', **given: Any) -> Rig:
+        domain_id = own_domain_id(domain)
+        rigs.append(Rig(folder / name, ['pipeline'], arguments, domain_id, **given))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.close()
 
 
 def pytest_terminal_summary(

@@ -3,7 +3,7 @@
 import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,6 @@ from footage import Settings, loop_of
 from rclpy.qos import QoSProfile
 from rig import LIMIT_S, Posed, Rig
 from rosgraph_msgs.msg import Clock
-
-from pose3d_ros.domains import own_domain_id
 
 HOUR_NS = 3600 * 10**9
 
@@ -142,21 +140,6 @@ def held(rig: Rig) -> float:
     rig.camera.settings = Settings()
     rig.rest()
     return rate_hz
-
-
-@pytest.fixture
-def make_rig(folder: Path) -> Iterator[Callable[..., Rig]]:
-    """Yield what makes graphs that are closed when the drill is over."""
-    rigs: list[Rig] = []
-
-    def make(name: str, *arguments: str, domain: str = 'drill', **given: Any) -> Rig:
-        domain_id = own_domain_id(domain)
-        rigs.append(Rig(folder / name, ['pipeline'], arguments, domain_id, **given))
-        return rigs[-1]
-
-    yield make
-    for rig in rigs:
-        rig.close()
 
 
 def test_a_camera_whose_time_is_stepped(make_rig: Callable[..., Rig], report: Any) -> None:

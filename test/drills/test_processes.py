@@ -3,6 +3,7 @@
 import shutil
 import signal
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,24 @@ SIGNAL_LIMIT_S = 2.0
 
 @pytest.mark.parametrize('stage', STAGES)
 def test_kill_and_restart_of_a_stage(rig: Rig, report: Any, stage: str) -> None:
-    process = rig.processes[stage]
-    with rig.drill(killed=[stage]) as drill:
+    kill_and_restart(rig, report, stage, [stage])
+
+
+def test_kill_and_restart_of_the_pipeline(make_rig: Callable[..., Rig], report: Any) -> None:
+    kill_and_restart(make_rig('graph'), report, 'pipeline', STAGES)
+
+
+def kill_and_restart(rig: Rig, report: Any, name: str, stages: Sequence[str]) -> None:
+    process = rig.processes[name]
+    with rig.drill(killed=stages) as drill:
         process.kill()
         time.sleep(1.0)
         started_s = time.monotonic()
         process.start()
-        process.wait_to_say('ready:')
+        wait(lambda: process.said().count('ready:') == len(stages), f'{name} to be ready')
         drill.over()
         start_s = drill.over_s - started_s
-    report(f'kill -9 of {stage}, started again 1 s later', drill.outcome(),
+    report(f'kill -9 of {name}, started again 1 s later', drill.outcome(),
            f'the process takes {start_s:.1f} s until its networks are loaded')  # fmt: skip
 
 
