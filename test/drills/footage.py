@@ -25,6 +25,8 @@ FIELD_OF_VIEW_DEG = 60.0
 _QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
 #: Until the last image is through: who is gone sends nothing again.
 _LAST_S = 0.5
+#: Who is found has not found the camera yet, and would miss images that nobody can count.
+_SETTLE_S = 0.5
 _CONVERSIONS = {
     'bgr8': None,
     'rgb8': cv2.COLOR_BGR2RGB,
@@ -77,9 +79,13 @@ class Sent:
 
 @dataclass
 class Camera:
-    """A camera of this process. Settings may change at any time; `sent` is what went out."""
+    """A camera of this process. Settings may change at any time; `sent` is what went out.
+
+    :param subscribers: of the images, for which the first one waits, as the player's does.
+    """
 
     node: Node
+    subscribers: int
     settings: Settings = field(default_factory=Settings)
     sent: list[Sent] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
@@ -101,6 +107,9 @@ class Camera:
     def _work(self) -> None:
         images = self.node.create_publisher(Image, 'image_raw', _QOS)
         infos = self.node.create_publisher(CameraInfo, 'camera_info', _QOS)
+        while images.get_subscription_count() < self.subscribers and not self._over.wait(0.02):
+            pass
+        self._over.wait(_SETTLE_S)
         due_s, number = time.monotonic(), 0
         while not self._over.wait(max(0.0, due_s - time.monotonic())):
             settings = self.settings

@@ -111,7 +111,7 @@ class Process:
 class Player:
     """The player's process as camera, with what it has sent as its camera_info tells."""
 
-    def __init__(self, node: Node, log: Path, rate_hz: float = 2.0) -> None:
+    def __init__(self, node: Node, log: Path, subscribers: int, rate_hz: float = 2.0) -> None:
         self.sent: list[Sent] = []
         self._log = log
         clip = Clip.load('multi')
@@ -120,6 +120,7 @@ class Player:
             f'rate:={rate_hz / clip.frame_rate_hz}',
             f'field_of_view_deg:={FIELD_OF_VIEW_DEG}',
             'loop:=true',
+            f'subscribers:={subscribers}',
         )
         self._arguments = [word for one in given for word in ('-p', one)]
         self.process: Process | None = None
@@ -202,7 +203,7 @@ class Rig:
             signal_handler_options=SignalHandlerOptions.NO,
         )
         self.node = Node('drill', context=self.context, namespace=namespace)
-        self.camera: Camera | Player = Camera(self.node)
+        self.camera: Camera | Player = Camera(self.node, len(layout))
         self.posed: list[Posed] = []
         #: When the newest diagnostics were made, by the clock of who made them.
         self.told_ns = 0
@@ -351,7 +352,12 @@ class Drill:
 
     def outcome(self) -> Outcome:
         """Wait until poses are back and all is through; return what became of the frames."""
-        wait(lambda: self.rig._later(self.over_s), 'poses after the cause')
+        sent = len(self.rig.camera.sent)
+        try:
+            wait(lambda: self.rig._later(self.over_s), 'poses after the cause')
+        except AssertionError as error:  # what failed: who sends, or who receives?
+            count = len(self.rig.camera.sent) - sent
+            raise AssertionError(f'{error}, while {count} images were sent') from error
         self.rig.wait_for_poses(3)
         self.rig.rest()
         after = self.rig.counts()

@@ -50,7 +50,7 @@ def kill_and_restart(rig: Rig, report: Any, name: str, stages: Sequence[str]) ->
 
 
 def test_kill_and_restart_of_the_player(rig: Rig, report: Any, folder: Path) -> None:
-    ours, rig.camera = rig.camera, Player(rig.node, folder / 'player.log')
+    ours, rig.camera = rig.camera, Player(rig.node, folder / 'player.log', len(STAGES))
     try:
         with rig.drill(killed=['player']) as drill:
             assert rig.camera.process is not None
