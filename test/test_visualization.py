@@ -1,14 +1,16 @@
-"""The Foxglove layout shows what the nodes publish, upright; pictures of the docs can be made."""
+"""The layouts show what the nodes publish, upright; pictures of the docs can be made."""
 
 import importlib
 import json
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from pose3d_ros.share import share_file
 
@@ -105,6 +107,52 @@ def test_people_stand_upright_in_it_and_the_grid_lies_under_them() -> None:
     x, y, z = np.radians(grid['rotation'])
     normal = turn(2, z) @ turn(1, y) @ turn(0, x) @ [0.0, 0.0, 1.0]
     np.testing.assert_allclose(np.abs(normal), [0.0, 1.0, 0.0], atol=1e-12)
+
+
+def rviz() -> dict[str, Any]:
+    """Return the RViz layout."""
+    return yaml.safe_load(share_file('config/pose3d.rviz').read_text())
+
+
+def test_rviz_has_the_camera_and_people_upright_in_its_view() -> None:
+    """By the view that orbit_view_controller.cpp makes of yaw, pitch, distance and focal point."""
+    view = rviz()['Visualization Manager']['Views']['Current']
+    yaw, pitch = view['Yaw'], view['Pitch']
+    away = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])
+    eye = np.array([view['Focal Point'][axis] for axis in 'XYZ']) + view['Distance'] * away
+    right = np.cross(-away, [0.0, 0.0, 1.0])  # z is up on the screen
+    right /= np.linalg.norm(right)
+    turned = np.array([right, np.cross(right, -away), -away])
+
+    def on_screen(*point: float) -> np.ndarray:
+        x, y, depth = turned @ (np.array(point) - eye)
+        assert depth > 0, 'behind the viewer'
+        return np.array([x, y]) / depth
+
+    half = np.tan(np.radians(45) / 2)  # Ogre's default, of the height
+    feet = [on_screen(x, 0.9, z) for x, z in ((0, 2), (-1, 3), (1, 3), (-4, 12), (4, 12))]
+    heads = [on_screen(x, -0.8, z) for x, z in ((0, 2), (-1, 3), (1, 3), (-4, 12), (4, 12))]
+    assert np.abs([on_screen(0, 0, 0), *feet, *heads]).max() < 0.9 * half
+    assert all(head[1] > foot[1] + 0.1 for head, foot in zip(heads, feet, strict=True))
+    assert on_screen(1, 0, 4)[0] > on_screen(0, 0, 4)[0] + 0.1
+
+
+def test_rviz_shows_its_docks_at_first_with_room_for_the_picture() -> None:
+    window = rviz()['Window Geometry']
+    # without these RViz hides docks, or does not, by what its memory happens to hold
+    assert window['Hide Left Dock'] is window['Hide Right Dock'] is False
+    state = bytes.fromhex(window['QMainWindow State'])
+    displays = [
+        d['Name'] for d in rviz()['Visualization Manager']['Displays'] if 'Image' in d['Class']
+    ]
+    docks = displays + [panel['Name'] for panel in rviz()['Panels']]
+    for name in docks:
+        assert not window[name]['collapsed']
+        head = bytes.fromhex('fb') + (2 * len(name)).to_bytes(4, 'big') + name.encode('utf-16-be')
+        shown, place, length = struct.unpack_from('>BII', state, state.index(head) + len(head))
+        assert (shown, place > 0, length >= 300) == (1, True, True), name
+    (width,) = struct.unpack_from('>I', state, 17)  # of the left dock
+    assert 400 <= width <= window['Width'] / 2
 
 
 def test_every_picture_of_the_docs_is_made_by_a_command() -> None:

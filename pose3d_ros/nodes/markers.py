@@ -20,15 +20,16 @@ from pose3d_ros.people import Poses
 _BONE_WIDTH_M = 0.03
 _ROOT_DIAMETER_M = 0.12
 _SHAFT_DIAMETER_M, _HEAD_DIAMETER_M = 0.04, 0.1
-_TEXT_HEIGHT_M = 0.15
+_TEXT_HEIGHT_M = 0.2
 _TEXT_ABOVE_M = 0.25
 # Several times the gap between frames at 5 fps, or markers flicker; short enough that nobody stays
 # long when the node ends. While frames come, those who left are deleted at once.
 _LIFETIME = Duration(seconds=1.0).to_msg()
 _ARROW_S = 1.0  # an arrow ends where the person will be after that time
-_ROOT_ALPHA = 0.5
+_ROOT_ALPHA = 0.75
 NAMESPACES = ('bones', 'root', 'label', 'velocity')
-_COASTING_ALPHA = 0.25  # of what is shown in full else
+# Of who coasts, at the least: he fades with his score, as nobody is to blink whom one image misses.
+_FAINTEST = 0.25
 
 
 class MarkerMaker:
@@ -107,7 +108,8 @@ class _Person:
         marker = self._marker('label', Marker.TEXT_VIEW_FACING)
         (marker.pose.position,) = _points(self.top[None])
         marker.scale.z = _TEXT_HEIGHT_M
-        marker.text = f'{self.name} {self.distance_m:.1f} m'.strip()
+        name = f'#{self.name} ' if self.name else ''
+        marker.text = f'{name}{self.distance_m:.1f} m'
         return marker
 
     def velocity(self) -> Iterator[Marker]:
@@ -130,7 +132,7 @@ def _people(poses: Poses, header: Header) -> Iterator[_Person]:
             header,
             _number(name, i),
             person_colour(name, i),
-            _COASTING_ALPHA if faint else 1.0,
+            max(_FAINTEST, float(poses.scores[i])) if faint else 1.0,
             name,
             coasting[i] if faint else seen[i],
             # y points down
