@@ -1,10 +1,19 @@
 """Ids that last from frame to frame: ByteTrack (Zhang et al., ECCV 2022, arXiv 2110.06864).
 
 Every track predicts its box; the certain boxes of the new image are joined with all tracks, then
-the uncertain ones with those tracks that were seen a moment ago and are still without a box: a
-half-hidden person continues a track, but never starts one. Two changes to the paper: the motion
-filter is in seconds, so that a camera of any rate and frames that are dropped do no harm, and
-pairs are taken greedily, the best overlap first, where the paper solves the assignment problem.
+the uncertain ones with those that are still without a box: a half-hidden person continues a track,
+but never starts one. Changes to the paper:
+
+- The motion filter is in seconds: a camera of any rate, and frames that are dropped, do no harm.
+- Pairs are taken greedily, the best first, where the paper solves the assignment problem.
+- A track counts the less, the less certain its prediction is, and the less the box is as high.
+  Else who walks before somebody hidden takes that one's id, whose prediction moves along behind
+  him, whenever it happens to fit better.
+- Boxes are compared as larger by what the prediction is uncertain, as in C-BIoU (Yang et al., WACV
+  2023), and uncertain ones may continue tracks that were lost: people come out from behind others
+  by and by, and not quite where they were expected.
+
+`pose3d benchmark motion` counts what that is worth (docs/tracking.md).
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +26,10 @@ from pose3d_ros.people import Persons
 _POSITION_STDDEV = 0.05  # of a detected centre; the paper's 1/20
 _START_SPEED_STDDEV = 0.7  # heights per second: people walk at 0.8
 _ACCELERATION_DENSITY = 1.0  # heights^2 / s^3: speed changes by 1 height per second in a second
+# Of the logarithm of a box's height: who stoops or is half hidden is still known.
+_HEIGHT_STDDEV = 0.15
+# Boxes are larger on all sides by that share of the deviation of their prediction.
+_MARGIN_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,21 @@ class _Tracks:
         squares = self.speeds**2
         uncertain = self.variances[:, 2:] * self.sizes[:, 1:] ** 2
         return np.asarray(self.speeds * squares / (squares + uncertain))
+
+    @property
+    def margins(self) -> np.ndarray:
+        """Return (t,) how far boxes may be off their predictions, pixels."""
+        return np.asarray(_MARGIN_SHARE * np.sqrt(self.variances[:, 0]) * self.sizes[:, 1])
+
+    def likelihoods(self, boxes: np.ndarray) -> np.ndarray:
+        """Return (n, t) how likely the tracks say boxes (n, 4) are, wherever those are; 0..1.
+
+        The peak of the normal distribution of a centre, against that of a box's own noise, times
+        what the height says.
+        """
+        peaks = _POSITION_STDDEV**2 / (self.variances[:, 0] + _POSITION_STDDEV**2)
+        taller = np.log(np.maximum(boxes[:, None, 3], 1e-9) / np.maximum(self.sizes[:, 1], 1e-9))
+        return np.asarray(peaks * np.exp(-((taller / _HEIGHT_STDDEV) ** 2) / 2))
 
     def after(self, elapsed_s: float) -> '_Tracks':
         """Return where the tracks should be: constant speed, size as it was."""
@@ -188,32 +216,42 @@ class Tracker:
     def _match(self, tracks: _Tracks, persons: Persons) -> np.ndarray:
         """Return the track of each person (n,), -1 = none: ByteTrack's two rounds."""
         options = self._options
-        iou = overlaps(persons.boxes, tracks.boxes)
-        certain = persons.scores >= options.certain_score
+        certain = persons.scores[:, None] >= options.certain_score
+        iou = overlaps(persons.boxes, tracks.boxes, tracks.margins)
+        likely = iou * tracks.likelihoods(persons.boxes)
         # a sure box outweighs one that overlaps a little more, as in the paper's code
-        first = np.where(certain[:, None], iou * persons.scores[:, None], 0)
-        matches = greedy_pairs(first, options.min_iou)
-        free = np.ones(len(tracks), dtype=bool)
-        free[matches[matches >= 0]] = False
-        free &= tracks.seen_s == self._stamp_s
-        second = np.where(~certain[:, None] & free, iou, 0)
-        return np.maximum(matches, greedy_pairs(second, options.min_iou_uncertain))
+        scores = persons.scores[:, None]
+        first = np.where(certain & (iou * scores >= options.min_iou), likely * scores, 0)
+        matches = greedy_pairs(first)
+        second = np.where(certain | (iou < options.min_iou_uncertain), 0, likely)
+        second[:, matches[matches >= 0]] = 0
+        return np.maximum(matches, greedy_pairs(second))
 
 
-def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the intersection over union (n, m) of boxes (n, 4) with others (m, 4)."""
+def overlaps(
+    boxes: np.ndarray, others: np.ndarray, margins: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Return the intersection over union (n, m) of boxes (n, 4) with others (m, 4).
+
+    :param margins: (m,) by which both boxes of a pair are first made larger, on all sides.
+    """
+    grown = 2 * np.broadcast_to(margins, len(others))[:, None]
     ends, other_ends = boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:]
     corner = np.maximum(boxes[:, None, :2], others[:, :2])
-    size = np.maximum(np.minimum(ends[:, None], other_ends) - corner, 0)
+    size = np.maximum(np.minimum(ends[:, None], other_ends) - corner + grown, 0)
     shared = size.prod(axis=2)
-    union = boxes[:, None, 2:].prod(axis=2) + others[:, 2:].prod(axis=1) - shared
+    areas = (boxes[:, None, 2:] + grown).prod(axis=2)
+    union = areas + (others[:, 2:] + grown).prod(axis=1) - shared
     return np.asarray(shared / np.maximum(union, 1e-9))
 
 
-def greedy_pairs(scores: np.ndarray, minimum: float) -> np.ndarray:
-    """Return the column (n,) of each row of scores (n, m), -1 = none, the best pairs first."""
+def greedy_pairs(scores: np.ndarray) -> np.ndarray:
+    """Return the column (n,) of each row of scores (n, m), -1 = none, the best pairs first.
+
+    Pairs with a score of 0 or less are none.
+    """
     columns = np.full(scores.shape[0], -1)
-    pairs = np.argwhere((scores >= minimum) & (scores > 0))
+    pairs = np.argwhere(scores > 0)
     order = np.argsort(-scores[pairs[:, 0], pairs[:, 1]], kind='stable')
     taken: set[int] = set()
     for row, column in pairs[order].tolist():

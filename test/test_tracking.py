@@ -79,11 +79,43 @@ def test_an_uncertain_box_does_not_take_a_track_from_a_certain_one() -> None:
     assert tracker.update(both, 0.1).ids == ('', '1')
 
 
-def test_an_uncertain_box_does_not_bring_back_who_was_not_there_in_the_last_image() -> None:
+def test_who_comes_out_from_behind_somebody_is_known_before_he_is_seen_for_certain() -> None:
     tracker = Tracker()
     tracker.update(people((100, 200)), 0)
     tracker.update(people(), 0.1)
-    assert tracker.update(people((100, 200), score=0.4), 0.2).ids == ('',)
+    uncertain = people((105, 200), (130, 200), score=0.4)  # another is too far off
+    assert tracker.update(uncertain, 0.2).ids == ('1', '')
+
+
+def test_who_stands_before_somebody_hidden_keeps_his_id_wherever_that_one_should_be() -> None:
+    rng, tracker = np.random.default_rng(0), Tracker()
+    for k in range(90):
+        x = 6.0 * k  # walks by behind him, hidden from 240 to 360
+        persons = people((300, 200), (x, 200))
+        persons = persons[[0]] if 240 < x < 360 else persons
+        shaking = persons.boxes + rng.normal(0, 2, (len(persons), 4))
+        ids = tracker.update(Persons(shaking, persons.scores), k / 30).ids
+        assert ids == ('1', '2')[: len(persons)], f'image {k}'
+
+
+@pytest.mark.parametrize(('hidden_s', 'found'), [(0.1, '2'), (0.8, '1')])
+def test_who_was_hidden_longer_may_be_farther_from_where_he_should_be(
+    hidden_s: float, found: str
+) -> None:
+    tracker = Tracker()
+    for k in range(20):
+        tracker.update(people((100, 200)), k / 10)
+    assert tracker.update(people(), 1.95).ids == ()
+    assert tracker.update(people((131, 200)), 1.9 + hidden_s).ids == (found,)
+
+
+def test_of_two_places_that_fit_the_one_of_the_same_height_is_meant() -> None:
+    tracker = Tracker()
+    boxes = np.array([[80.0, 150, 40, 100], [88, 140, 48, 120]])
+    assert tracker.update(Persons(boxes, np.full(2, 0.9)), 0).ids == ('1', '2')
+    box = people((108, 200))
+    assert np.diff(overlaps(box.boxes, boxes)) > 0  # it overlaps more with the taller one
+    assert tracker.update(box, 0.1).ids == ('1',)
 
 
 @pytest.mark.parametrize('back', [False, True])
@@ -164,12 +196,14 @@ def test_overlaps() -> None:
     others = np.array([[0.0, 0, 10, 10], [5, 0, 10, 10], [0, 0, 0, 0]])
     assert overlaps(boxes, others) == pytest.approx(np.array([[1, 1 / 3, 0], [0, 0, 0]]))
     assert overlaps(boxes[:0], others).shape == (0, 3)
+    wider = overlaps(boxes, others, np.array([0.0, 5, 1]))
+    assert wider == pytest.approx(np.array([[1, 300 / 500, 4 / 144], [0, 5 * 20 / 700, 0]]))
 
 
 def test_greedy_pairs_take_the_best_first_and_each_column_once() -> None:
-    scores = np.array([[0.8, 0.7], [0.9, 0.1], [0.3, 0.6]])
-    assert greedy_pairs(scores, 0.2).tolist() == [1, 0, -1]
-    assert greedy_pairs(np.zeros((2, 0)), 0.2).tolist() == [-1, -1]
+    scores = np.array([[0.8, 0.7], [0.9, 0.1], [0.3, 0.6], [0, -1]])
+    assert greedy_pairs(scores).tolist() == [1, 0, -1, -1]
+    assert greedy_pairs(np.zeros((2, 0))).tolist() == [-1, -1]
 
 
 def test_pedestrians_keep_their_ids_on_real_footage() -> None:

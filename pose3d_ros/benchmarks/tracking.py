@@ -182,7 +182,7 @@ def compare(sequences: Sequence[Sequence[Look]], every: int) -> Outcome:
 def _matched(wanted: Persons, found: Persons) -> np.ndarray:
     """Return the overlap of each pair of the same person."""
     iou = overlaps(wanted.boxes, found.boxes)
-    columns = greedy_pairs(iou, _MIN_IOU)
+    columns = greedy_pairs(np.where(iou >= _MIN_IOU, iou, 0))
     rows = np.flatnonzero(columns >= 0)
     return np.asarray(iou[rows, columns[rows]])
 
