@@ -1,6 +1,7 @@
 """Tracks over real topics: who is confirmed, who coasts and for how long, changed at run time."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from visualization_msgs.msg import Marker, MarkerArray
 
 from pose3d_ros.camera import Camera
+from pose3d_ros.drawing import draw_overlay
 from pose3d_ros.msg import Pose3D, Pose3DArray
+from pose3d_ros.nodes.markers import MarkerMaker
 from pose3d_ros.nodes.messages import camera_to_info, poses_from_message
 from pose3d_ros.nodes.parameters import ParameterError
 from pose3d_ros.nodes.pipeline import make_pipeline
@@ -66,6 +69,37 @@ def test_a_person_who_is_hidden_coasts_is_drawn_faint_and_goes(graph: Any, fakes
     late = {(m.ns, m.id) for m in markers[10].markers if m.action == Marker.DELETE}
     assert {('bones', number), ('root', number), ('label', number)} <= gone | late
     assert overlays
+
+
+def test_markers_and_overlay_are_made_only_while_somebody_looks(
+    graph: Any, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*given: Any) -> Any:
+            made.append(name)
+            return function(*given)
+
+        return called
+
+    monkeypatch.setattr(MarkerMaker, '__call__', counted('markers', MarkerMaker.__call__))
+    monkeypatch.setattr('pose3d_ros.nodes.posenet.draw_overlay', counted('overlay', draw_overlay))
+    fakes.detector.boxes = lambda call: [(100, 60, 40, 120)]
+    graph.add(*make_pipeline())
+    infos = graph.publisher(CameraInfo, 'camera_info')
+    infos.publish(camera_to_info(Camera.from_field_of_view(320, 240, 60.0), header_at(0.0)))
+    poses, source = graph.collect(Pose3DArray, 'poses'), Source(graph)
+    for watched in ((), ('markers',), ('markers', 'overlay')):
+        kinds = {'markers': MarkerArray, 'overlay': Image}
+        seen = [graph.collect(kinds[topic], topic) for topic in watched[-1:]]
+        for _ in range(2):
+            count = len(poses)
+            source.image_at(100 + count / RATE_HZ)
+            graph.wait(lambda n=count: len(poses) > n, 'poses')
+        graph.wait(lambda s=seen: all(s), f'{watched}')
+        assert made[-len(watched) or None :] == list(watched)
+        assert set(made) == set(watched)
 
 
 def test_nobody_coasts_for_ever_where_the_driver_stamps_nothing(graph: Any, fakes: Fakes) -> None:
