@@ -1,17 +1,22 @@
 """Large images arrive, in two processes over real topics; and what the user has set stays."""
 
 import ctypes
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from std_msgs.msg import UInt32
+from waiting import wait
 
 from pose3d_ros import transport
 from pose3d_ros.share import share_file
@@ -50,6 +55,16 @@ for number in range(count):
     while number not in answered and time.monotonic() < end:
         rclpy.spin_once(node, timeout_sec=0.05)
 print(len(answered))
+"""
+
+NUMBERS = """
+import rclpy, time
+from std_msgs.msg import UInt32
+rclpy.init()
+publisher = rclpy.create_node('numbers').create_publisher(UInt32, 'numbers', 10)
+while True:
+    publisher.publish(UInt32())
+    time.sleep(0.1)
 """
 
 SUBSCRIBER = """
@@ -243,3 +258,48 @@ def test_this_malloc_takes_the_thresholds() -> None:
     )
     output = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
     assert json.loads(output.stdout) == [1, 1]
+
+
+def segment(directory: Path, name: str, age_s: float) -> tuple[Path, Path]:
+    """Return a segment as Fast DDS makes it, and its lock."""
+    made, lock = directory / f'fastrtps_{name}', directory / f'fastrtps_{name}_el'
+    for file in (made, lock):
+        file.touch()
+        os.utime(file, (time.time() - age_s,) * 2)
+    return made, lock
+
+
+def test_segments_of_the_dead_are_removed_and_no_others(tmp_path: Path) -> None:
+    dead = segment(tmp_path, 'a' * 16, 60)
+    young = segment(tmp_path, 'b' * 16, 1)
+    alive = segment(tmp_path, 'c' * 16, 60)
+    port = segment(tmp_path, 'port7411', 60)
+    with alive[1].open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        transport.remove_abandoned_segments(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted((*young, *alive, *port))
+    transport.remove_abandoned_segments(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted((*young, *port))
+    assert not dead[0].exists()
+    transport.remove_abandoned_segments(tmp_path / 'none')
+
+
+def test_what_fast_dds_holds_is_known_as_held(graph: Any) -> None:
+    """A publisher keeps its segment while it lives, and loses it when it was killed."""
+    heard = graph.collect(UInt32, 'numbers')
+    before = set(transport.SHARED_MEMORY.iterdir())
+    command = [sys.executable, '-c', NUMBERS]
+    with subprocess.Popen(command, env=transport.child_environment()) as running:
+        try:
+            wait(lambda: heard, 'a number')
+            made = set(transport.SHARED_MEMORY.iterdir()) - before
+            held = [file for file in made if file.stat().st_size > 8e6]
+            assert held
+            for file in held:
+                os.utime(file.with_name(f'{file.name}_el'), (time.time() - 60,) * 2)
+            transport.remove_abandoned_segments()
+            assert all(file.exists() for file in held)
+        finally:
+            running.kill()
+    transport.remove_abandoned_segments()
+    assert not any(file.exists() for file in held)
