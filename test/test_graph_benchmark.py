@@ -19,6 +19,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from pose3d_ros.benchmarks import compare, graph, graph_measuring, graph_tables, usage
 from pose3d_ros.benchmarks.alone import Alone
 from pose3d_ros.benchmarks.graph_settings import (
+    COMPOSED,
     COMPRESSED,
     DEFAULTS,
     LAYOUTS,
@@ -223,16 +224,21 @@ def test_the_plain_sequential_way_is_far_behind() -> None:
 
 def test_the_choices_are_really_made() -> None:
     """In the environment of the processes, and in what spins them."""
-    setting = replace(SMALL, layout='multi-threaded', images=COMPRESSED, fastdds=DEFAULTS)
-    code = (
-        'import sys\n'
-        'from rclpy.executors import MultiThreadedExecutor as M\n'
-        'from pose3d_ros.nodes import graph_multithreaded\n'
-        'M.spin_once = lambda *_, **__: sys.exit(7)\n'
-        'graph_multithreaded.main()\n'
-    )
-    assert LAYOUTS[setting.layout] == 'graph_multithreaded'
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 7
+    setting = replace(SMALL, layout='many threads', images=COMPRESSED, fastdds=DEFAULTS)
+    for layout, executor in (
+        ('many threads', 'rclpy.executors.MultiThreadedExecutor'),
+        ('one executor', 'rclpy.executors.SingleThreadedExecutor'),
+        (COMPOSED, 'pose3d_ros.nodes.executors._InputExecutor'),
+    ):
+        module, _, name = executor.rpartition('.')
+        code = (
+            'import sys\n'
+            f'from {module} import {name} as Executor\n'
+            f'from pose3d_ros.nodes import {LAYOUTS[layout]} as graph\n'
+            'Executor.spin_once = lambda self, **_: sys.exit(7 if type(self) is Executor else 1)\n'
+            'graph.main()\n'
+        )
+        assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 7
     measured = graph_measuring.in_own_process(_environment_of_graph, setting)
     assert measured['FASTDDS_BUILTIN_TRANSPORTS'] == 'DEFAULT'
     assert not any(name.endswith('PROFILES_FILE') for name in measured)

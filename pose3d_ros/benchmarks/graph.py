@@ -141,7 +141,8 @@ def _choices(arguments: argparse.Namespace, method: Method) -> list[report.Table
     separate = replace(composed, layout=SEPARATE)
     settings = [
         composed,
-        replace(composed, layout='multi-threaded'),
+        replace(composed, layout='one executor'),
+        replace(composed, layout='many threads'),
         replace(composed, images=COMPRESSED),
         replace(composed, fastdds=DEFAULTS),
         *(replace(composed, watched=(topic,)) for topic in WATCHED),

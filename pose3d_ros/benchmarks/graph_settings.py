@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 COMPOSED, SEPARATE = 'composed', 'separate'
 #: Layout -> module of pose3d_ros.nodes with all stages in one process; '' = one process each.
-LAYOUTS = {COMPOSED: 'pipeline', SEPARATE: '', 'multi-threaded': 'graph_multithreaded'}
+LAYOUTS = {
+    COMPOSED: 'pipeline',
+    SEPARATE: '',
+    'one executor': 'graph_one_thread',
+    'many threads': 'graph_many_threads',
+}
 RAW, COMPRESSED = 'raw', 'compressed'
 #: What posenet makes only while somebody subscribes.
 WATCHED = ('markers', 'overlay')

@@ -240,9 +240,10 @@ def choices(results: Sequence[tuple[Setting, Closed | None]], method: Method) ->
         rows,
         f'lost: of {2 * method.rounds * method.frames} frames; - in a row: none of the first '
         'frames arrived. of first: efficiency over that of the first row. compressed: '
-        'JPEG, made before the clock starts, decoded once in each process. multi-threaded: '
-        'composed, spun by rclpy.executors.MultiThreadedExecutor. watched: what posenet makes only '
-        'while somebody subscribes, here the camera, which shares the processor.',
+        'JPEG, made before the clock starts, decoded once in each process. composed and separate '
+        'have an executor for inputs alone; one executor and many threads: composed, all spun by '
+        "one of rclpy's, SingleThreadedExecutor and MultiThreadedExecutor. watched: what posenet "
+        'makes only while somebody subscribes, here the camera, which shares the processor.',
     )  # fmt: skip
 
 

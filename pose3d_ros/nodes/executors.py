@@ -6,7 +6,7 @@ one to two milliseconds of processor time, six times an image. The inputs, two o
 process, have an executor of their own, for which the rest is not there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -93,3 +93,12 @@ def inputs_apart(stages: Sequence[Stage]) -> Iterator[Executor]:
             yield executor
         finally:
             executor.shutdown()
+
+
+@contextmanager
+def one_for_all(make: Callable[[], Executor], stages: Sequence[Stage]) -> Iterator[Executor]:
+    """Yield an executor of rclpy for everything, which `pose3d benchmark graph` compares with."""
+    with make() as executor:
+        for stage in stages:
+            executor.add_node(stage)
+        yield executor
