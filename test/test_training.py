@@ -420,14 +420,40 @@ def test_it_starts_from_a_snapshot_or_a_backbone(tmp_path: Path) -> None:
     start_from(posenet, backbone)
     assert torch.equal(posenet.backbone.conv1.weight, given.backbone.conv1.weight)
     assert torch.equal(posenet.head.final_layer.weight, head)
+    other = tmp_path / 'posenet.pth.tar'
+    torch.save(snapshot(0, PoseNet(18, 18, crop_px=128).state_dict(), {}), other)
     with pytest.raises(SnapshotError, match=r'is not PoseNet as it is to be trained.*head'):
-        start_from(posenet, path)
+        start_from(posenet, other)
     with torch.device('meta'):
         large = RootNet(50)
     with pytest.raises(
         SnapshotError, match=r'is not ResNet-50: layer1\.0\.conv3\.weight is missing'
     ):
         start_from(large, backbone)
+
+
+@pytest.mark.parametrize('crop_px', [128, 256])
+def test_each_starts_from_the_other_s_trunk(tmp_path: Path, crop_px: int) -> None:
+    path = tmp_path / 'snapshot_7.pth.tar'
+    rootnet, posenet = RootNet(18, crop_px), PoseNet(17, 18, crop_px=128)
+    for given, taker, last in ((rootnet, posenet, 'final'), (posenet, rootnet, 'depth')):
+        torch.manual_seed(1)
+        for value in given.state_dict().values():
+            if value.is_floating_point():
+                value.uniform_(1, 2)
+        torch.save(snapshot(7, given.state_dict(), {}), path)
+        before = {key: value.clone() for key, value in taker.state_dict().items()}
+        start_from(taker, path)
+        theirs = {key.partition('.')[2]: value for key, value in given.state_dict().items()}
+        for key, value in taker.state_dict().items():
+            name = key.partition('.')[2]
+            is_own = name == 'seen_px' or name not in theirs
+            assert torch.equal(value, before[key] if is_own else theirs[name]), key
+        assert any(last in key for key in before)
+    assert rootnet.backbone.crop_px == crop_px
+    torch.save(snapshot(7, RootNet(34).state_dict(), {}), path)
+    with pytest.raises(SnapshotError, match=r'is not PoseNet as it is to be trained: '):
+        start_from(posenet, path)
 
 
 @pytest.mark.parametrize(('task', 'joints'), [(RootTask(), 0), (PoseTask(HUMAN36M_17), 17)])

@@ -27,6 +27,7 @@ from pose3d_ros.skeletons import JOINT_SETS, Skeleton
 
 Batch = Mapping[str, torch.Tensor]
 _BACKBONES = ('.pkl', '.tgz')
+_UPSAMPLING, _SEEN = '.deconv_layers.', 'backbone.seen_px'
 
 
 class Task(Protocol):
@@ -153,14 +154,16 @@ def places_of(
 def start_from(network: nn.Module, path: Path) -> None:
     """Give a network the weights of a file: of its backbone, or all of them.
 
-    :param path: ImageNet weights, as `models.imagenet.load_backbone` takes them; or a snapshot of
-        the same network, or a folder of them, whose last is taken.
+    :param path: ImageNet weights, as `models.imagenet.load_backbone` takes them; or a snapshot, or
+        a folder of them, whose last is taken. Of RootNet a PoseNet takes backbone and upsampling,
+        and the other way round.
     :raises SnapshotError: it cannot be read, or is of another network or backbone.
     """
     path = find_snapshot(path)
     if path.suffix not in _BACKBONES:
         tensors = read_tensors(path, 'network', 'a snapshot, or ImageNet weights,')
         if any(key.startswith('backbone.') for key in tensors):
+            tensors = _with_own_head(tensors, network.state_dict())
             if faults := faults_of(network.state_dict(), tensors):
                 name = f'{type(network).__name__} as it is to be trained'
                 raise SnapshotError(f'{path} is not {name}: {fault_summary(faults)}')
@@ -168,3 +171,27 @@ def start_from(network: nn.Module, path: Path) -> None:
             return
     tensors = load_backbone(path, network.backbone.depth)
     network.backbone.load_state_dict(tensors, strict=False)  # all of them; crop_px is not theirs
+
+
+def _with_own_head(
+    tensors: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Return another kind of network's backbone and upsampling, with the rest of one's own.
+
+    Of the same kind of network they are `tensors`.
+    """
+    theirs, ours = (
+        next((key.partition('.')[0] for key in keys if not key.startswith('backbone.')), '')
+        for keys in (tensors, own)
+    )
+    if theirs == ours:
+        return dict(tensors)
+    renamed = {key.replace(f'{theirs}.', f'{ours}.', 1): value for key, value in tensors.items()}
+    return {key: value for key, value in renamed.items() if _is_shared(key)} | {
+        key: value for key, value in own.items() if not _is_shared(key)
+    }
+
+
+def _is_shared(key: str) -> bool:
+    # the same weights see crops of another size
+    return (key.startswith('backbone.') or _UPSAMPLING in key) and key != _SEEN
