@@ -1,9 +1,11 @@
 """What networks learn from: targets by hand, balance, and samples that depend on nothing else."""
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from paper import needed_torch
@@ -25,6 +27,7 @@ from pose3d_ros.data.crops_dataset import (  # noqa: E402
     read_image,
     root_table,
 )
+from pose3d_ros.evaluation import running  # noqa: E402
 from pose3d_ros.models.crops3dmppe import MEAN, STD, process_boxes  # noqa: E402
 from pose3d_ros.models.torch_network import normalised  # noqa: E402
 from pose3d_ros.skeletons import HUMAN36M, MPII, MSCOCO, Skeleton  # noqa: E402
@@ -264,6 +267,22 @@ def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
     assert read_image(people.images[0], *SIZE) is not None
     assert read_image(people.images[0], SIZE[1], SIZE[0]) is None
     assert '120 x 96 pixels, but annotated as 96 x 120' in image_fault(people.images[0], 96, 120)
+
+
+def test_an_image_is_taken_as_it_is_stored(tmp_path: Path) -> None:
+    """Annotations know nothing of the turn that a camera noted in its file."""
+    stored = np.zeros((96, 120, 3), np.uint8)
+    stored[:, :60] = 255
+    encoded = cv2.imencode('.jpg', stored)[1].tobytes()
+    turned = bytes.fromhex('4949 2a00 08000000 0100 1201 0300 01000000 06000000 00000000')
+    note = b'Exif\0\0' + turned
+    path = tmp_path / 'turned.jpg'
+    path.write_bytes(encoded[:2] + b'\xff\xe1' + struct.pack('>H', len(note) + 2) + note
+                     + encoded[2:])  # fmt: skip
+    assert cv2.imread(str(path)).shape == (120, 96, 3)  # the note is understood
+    for found in (read_image(path, 120, 96), running.read_image(path)):
+        assert found is not None and found.shape == stored.shape
+        assert found[:, :50].min() > 200 and found[:, 70:].max() < 50
 
 
 def test_unreadable_images_are_named_once_and_too_many_end_it(

@@ -180,6 +180,29 @@ def test_folders_come_from_a_file_too(tmp_path: Path, tiny: None) -> None:
     assert main([*given, '--datasets', str(file)]) == 0
 
 
+@pytest.mark.parametrize(
+    ('name', 'network', 'wanted'),
+    [
+        ('human36m', 'rootnet', {'protocol': 1}),
+        ('muco', 'rootnet', {'depths_m': (1.5, 7.5)}),
+        ('muco', 'posenet', {}),
+    ],
+)
+def test_data_sets_are_read_as_published_for_each_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, network: str, wanted: dict[str, Any]
+) -> None:
+    asked = []
+
+    def read(annotations: Path, images: Path, split: str, **options: Any) -> Any:
+        asked.append(options)
+        raise datasets.DataError('enough')
+
+    monkeypatch.setitem(datasets.DATASETS, name, datasets.Dataset(read, ('.',), ('.',)))
+    words = ['train', network, '--data', f'{name}={tmp_path}', '--out', str(tmp_path / 'out')]
+    assert main([*words, '--protocol', '1']) == 2
+    assert asked == [wanted]
+
+
 def test_nobody_with_depth_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

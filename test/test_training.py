@@ -23,7 +23,7 @@ from torch import nn  # noqa: E402
 from pose3d_ros.data.annotations import DataError  # noqa: E402
 from pose3d_ros.data.crops_dataset import joint_table  # noqa: E402
 from pose3d_ros.models.crops3dmppe import to_cells  # noqa: E402
-from pose3d_ros.models.posenet import PoseNet  # noqa: E402
+from pose3d_ros.models.posenet import PoseNet, posenet_loss  # noqa: E402
 from pose3d_ros.models.rootnet import RootNet  # noqa: E402
 from pose3d_ros.models.snapshots import (  # noqa: E402
     SnapshotError,
@@ -396,6 +396,24 @@ def test_joints_are_scored_around_the_true_root(tmp_path: Path) -> None:
     # a joint that nobody has does not count
     table.joints[:, 5] = np.nan
     np.testing.assert_allclose(task.errors_mm(table, rows, found), 0, atol=0.01)
+
+
+def test_the_heatmaps_part_of_the_loss_is_added_with_its_weight() -> None:
+    torch.manual_seed(0)
+    network = PoseNet(17, 18, crop_px=128).eval()
+    images = torch.randn(1, 3, 256, 256)
+    batch = {'target': 64 * torch.rand(1, 17, 3), 'visible': torch.ones(1, 17, 1),
+             'have_depth': torch.ones(1, 1)}  # fmt: skip
+    with torch.inference_mode():
+        published, some, more = (
+            float(PoseTask(HUMAN36M_17, weight).loss(network, images, batch))
+            for weight in (0.0, 0.5, 2.0)
+        )
+        wanted = posenet_loss(network(images), *batch.values()).mean()
+    assert published == pytest.approx(float(wanted), rel=1e-5)
+    # nats of 32 x 32 and of 64 cells that are all alike, which they are at first
+    assert some - published == pytest.approx(0.5 * np.log(32 * 32 * 64), rel=0.01)
+    assert more - published == pytest.approx(4 * (some - published), rel=1e-3)
 
 
 def test_a_joint_set_of_no_network_is_refused() -> None:
