@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import cv2
 import made_up
@@ -352,16 +352,17 @@ def test_mat_files_make_the_round_trip(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_people_are_scored_in_seconds(capsys: pytest.CaptureFixture) -> None:
-    """Prints how long it took; what is asserted is only that all are scored."""
+    """Prints how long it took, of the processor's time: a busy neighbour changes nothing."""
     truth = made_up.people(HUMAN36M, [ACTIONS[i % 15] for i in range(10000)])
     found = turned(oracle(truth), (0, 0.3, 0))
     many = made_up.people(MUPOTS, [SEQUENCES[i // 500] for i in range(10000)], in_image=4)
     matched = oracle(many)
-    start = perf_counter()
+    start = process_time()
     one = [human36m(truth, found, 'x', 1), mrpe(truth, found.subjects, 'x')]
-    middle = perf_counter()
+    middle = process_time()
     two = [mupots_poses(many, matched, 'x'), mupots_roots(many, matched.subjects, 'x')]
-    end = perf_counter()
+    end = process_time()
     assert all(evaluation.people[-1] == 10000 for evaluation in one + two)
+    assert end - start < 10
     with capsys.disabled():
         print(f' Human3.6M {middle - start:.2f} s, MuPoTS {end - middle:.2f} s of 10,000', end='')
