@@ -4,7 +4,7 @@
 # make coverage     make test, measured: which lines and branches it reaches, and whether enough
 # make drill        setup, then the faults of docs/reliability.md, one after the other
 # make mutants      setup, then faults put into camera, crops, metrics and joining: who notices?
-# make train-smoke  setup, then small networks trained, scored, exported and run (6 minutes)
+# make train-smoke  setup, then small networks trained, scored, exported and run (8 minutes)
 # make fuzz         setup, then 116,000 damaged inputs for whatever reads any (docs/fuzzing.md)
 # make audit        setup, then pip-audit: known weaknesses of what is installed; needs the network
 # make lint         setup, then ruff, mypy and codespell

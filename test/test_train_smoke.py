@@ -21,16 +21,22 @@ from pose3d_ros.benchmarks.training_scores import (  # noqa: E402
     Found,
     Score,
     matched,
+    saved,
     score_table,
     trivial,
+    whole,
 )
 from pose3d_ros.cli import main, train_smoke  # noqa: E402
-from pose3d_ros.data.annotations import Annotations  # noqa: E402
+from pose3d_ros.data.annotations import Annotations, DataError  # noqa: E402
+from pose3d_ros.evaluation.results import write_human36m  # noqa: E402
+from pose3d_ros.evaluation.root_files import write_roots  # noqa: E402
+from pose3d_ros.evaluation.running import FoundPoses  # noqa: E402
+from pose3d_ros.evaluation.subjects import Subjects  # noqa: E402
 from pose3d_ros.people import Poses  # noqa: E402
 from pose3d_ros.skeletons import HUMAN36M  # noqa: E402
 
 FOCAL_PX, SIZE = 500.0, (640, 480)
-PELVIS = HUMAN36M.root[0]
+PELVIS, SCORED = HUMAN36M.root[0], 17
 
 
 def street(depths_m: list[float], images: list[int]) -> Annotations:
@@ -49,7 +55,7 @@ def street(depths_m: list[float], images: list[int]) -> Annotations:
         'street', HUMAN36M, tuple(Path(f'{i}.jpg') for i in range(count)),
         np.tile(SIZE, (count, 1)), np.array(images), boxes,
         pixels, joints, np.ones((n, j), bool), np.full((n, 2), FOCAL_PX), np.tile(centre, (n, 1)),
-        ('',) * n,
+        ('',) * n, np.arange(count),
     )  # fmt: skip
 
 
@@ -73,7 +79,8 @@ def test_the_whole_way(
 ) -> None:
     """Real footage apart: people, trainings, Ctrl-C, tables, ONNX, and the graph over topics."""
     out = tmp_path / 'out'
-    words = ['--images', '8', '--test-images', '8', '--cameras', '1', '--margin', '1e9']
+    words = ['--images', '8', '--test-images', '8', '--cameras', '1', '--pose-epochs', '2']
+    words += ['--margin', '1e9', '--pose-margin', '1e9']
     assert main(['train-smoke', '--out', str(out), *words]) == 0
     said = capfd.readouterr()
     assert said.err.count('finishing the step and saving') == 2
@@ -84,9 +91,9 @@ def test_the_whole_way(
     assert '--resume' in said.out
     lines = (out / 'scores.md').read_text().splitlines()
     rows = [line.split('|') for line in lines if line.startswith('| ')]
-    errors = {row[1].strip(): [float(cell) for cell in row[2:6]] for row in rows[2:]}
+    errors = {row[1].strip(): [float(cell) for cell in row[2:7]] for row in rows[2:]}
     assert list(errors) == [
-        'RootNet and PoseNet', 'trivial',
+        'RootNet; PoseNet at true roots', 'trivial',
         "the graph with them, YOLOX's boxes", 'trivial, true boxes',
     ]  # fmt: skip
     assert all(np.isfinite(numbers).all() and min(numbers) > 0 for numbers in errors.values())
@@ -101,10 +108,50 @@ def test_errors_are_means_over_people() -> None:
     joints = truth.joints[[2, 0]] + np.array([0.3, 0.0, 0.4])
     joints[:, 1] += [0.0, 0.18, 0.0]  # one joint of 18, 18 cm off around the root
     roots = truth.roots[[2, 0]] + np.array([0.3, 0.0, 0.4])
-    score = Score.of('x', truth, Found(np.array([2, 0]), roots, joints))
+    score = Score.of('x', truth, Found(np.array([2, 0]), roots, joints[:, :SCORED]))
     assert (score.people, score.mrpe_mm) == (2, pytest.approx(500))
     assert score.depth_mm == pytest.approx(400)
-    assert score.mpjpe_mm == pytest.approx(10)
+    assert (score.whole, score.mpjpe_mm) == (2, pytest.approx(180 / SCORED))
+
+
+def test_poses_are_scored_of_those_whose_joints_all_lie_in_the_crop() -> None:
+    truth = street([4.0, 6.0, 8.0, 5.0], [0, 0, 1, 1])
+    assert whole(truth).all()
+    boxes, joints = truth.boxes.copy(), truth.joints.copy()
+    boxes[0, 3] /= 2  # the lower half is behind something
+    joints[1, 4, 2] += 1.2  # deeper than PoseNet's volume
+    joints[3, 4] += 0.17
+    truth = replace(truth, boxes=boxes, joints=joints)
+    assert whole(truth).tolist() == [False, False, True, True]
+    found = truth.joints[:, :SCORED].copy()
+    found[[0, 1], 4] += 1.0
+    found[3, 4] -= [0.0, 0.17, 0.0]
+    score = Score.of('x', truth, Found(np.arange(4), truth.roots, found))
+    assert (score.people, score.whole, score.mpjpe_mm) == (4, 2, pytest.approx(170 / SCORED / 2))
+    nobody = Score.of('x', truth, Found(np.arange(2), truth.roots[:2], found[:2]))
+    assert nobody.whole == 0 and np.isnan(nobody.mpjpe_mm)
+
+
+def test_saved_roots_and_poses_are_of_everybody(tmp_path: Path) -> None:
+    truth = street([4.0, 6.0, 8.0], [0, 0, 1])
+    mixed = [2, 0, 1]
+    people = Subjects.annotated(truth)[np.array(mixed)]
+    posed = FoundPoses(people, HUMAN36M, truth.joints[mixed] + 0.1, truth.pixels[mixed])
+    write_human36m(tmp_path, truth, posed)
+    poses = next(tmp_path.iterdir())
+    write_roots(tmp_path, 'human36m', truth, people.with_roots(truth.roots[mixed] + 0.2, 'x'))
+    (roots,) = set(tmp_path.iterdir()) - {poses}
+    found = saved(truth, roots, poses)
+    assert found.rows.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(found.roots, truth.roots + 0.2, atol=1e-6)
+    score = Score.of('x', truth, found)
+    assert score.mrpe_mm == pytest.approx(200 * 3**0.5) and score.mpjpe_mm < 1e-3
+    for file in (roots, poses):
+        whole_file = file.read_text()
+        file.write_text(json.dumps(json.loads(whole_file)[:2]))
+        with pytest.raises(DataError, match='1 of 3 people have no result'):
+            saved(truth, roots, poses)
+        file.write_text(whole_file)
 
 
 def test_poses_are_matched_to_the_people_whom_they_cover() -> None:
@@ -116,14 +163,14 @@ def test_poses_are_matched_to_the_people_whom_they_cover() -> None:
     in_1 = poses_of(np.concatenate([truth.joints[[3]], np.full((1, 18, 3), np.nan)]))
     found = matched(truth, {1: in_1, 0: in_0})
     assert sorted(found.rows.tolist()) == [0, 1, 3]
-    np.testing.assert_allclose(found.joints, truth.joints[found.rows])
+    np.testing.assert_allclose(found.joints, truth.joints[found.rows, :SCORED])
     np.testing.assert_allclose(found.roots, truth.roots[found.rows])
 
 
 def test_nobody_found_is_nobody() -> None:
     truth = street([4.0], [0])
     found = matched(truth, {0: poses_of(np.zeros((0, 18, 3)))})
-    assert len(found.rows) == 0 and found.joints.shape == (0, 18, 3)
+    assert len(found.rows) == 0 and found.joints.shape == (0, SCORED, 3)
 
 
 def test_the_trivial_predictor_knows_boxes_and_the_training_only() -> None:
@@ -136,29 +183,43 @@ def test_the_trivial_predictor_knows_boxes_and_the_training_only() -> None:
     np.testing.assert_allclose(found.roots, wanted.roots)
     np.testing.assert_allclose(found.joints, wanted.joints)
     around = training.joints - training.roots[:, None]
-    np.testing.assert_allclose(wanted.joints[0] - wanted.roots[0], around.mean(axis=0), atol=1e-9)
+    mean = around.mean(axis=0)[:SCORED]
+    np.testing.assert_allclose(wanted.joints[0] - wanted.roots[0], mean, atol=1e-9)
 
 
-@pytest.mark.parametrize(('margin', 'status'), [(0.75, 0), (0.65, 1)])
+@pytest.mark.parametrize(
+    ('margins', 'poor', 'said'),
+    [
+        ((0.75, 0.95), 190, []),
+        ((0.65, 0.95), 190, ["MRPE is 0.70 of the trivial predictor's, and was to be 0.65"]),
+        ((0.75, 0.9), 190, ["MPJPE is 0.95 of the trivial predictor's, and was to be 0.9 at"]),
+        ((0.1, 0.1), 190, ['MRPE is 0.70', 'MPJPE is 0.95']),
+        ((0.75, 0.95), np.nan, ['MPJPE is nan']),
+    ],
+)
 def test_too_little_learned_is_a_failure(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], margin: float, status: int
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    margins: tuple[float, float],
+    poor: float,
+    said: list[str],
 ) -> None:
-    """The worst MRPE counts, 0.7 here."""
+    """The worst MRPE counts, 0.7 here, and of MPJPE that on true boxes and roots, 0.95."""
     scores = [
-        Comparison(Score('ours', 5, 500, 400, 180), Score('trivial', 5, 1000, 900, 200)),
-        Comparison(Score('the graph', 4, 700, 500, 210), Score('trivial', 4, 1000, 900, 200)),
+        Comparison(Score('ours', 5, 500, 400, 5, poor), Score('trivial', 5, 1000, 900, 5, 200)),
+        Comparison(Score('graph', 4, 700, 500, 3, 210), Score('trivial', 4, 1000, 900, 3, 200)),
     ]
-    given = argparse.Namespace(out=tmp_path, margin=margin, epochs=2)
-    assert train_smoke._verdict(scores, street([4.0], [0]), 60.0, given) == status
-    said = capsys.readouterr()
-    wanted = "MRPE is 0.70 of the trivial predictor's, and was to be 0.65 at most"
-    assert (wanted in said.err) == bool(status)
+    given = argparse.Namespace(out=tmp_path, margin=margins[0], pose_margin=margins[1])
+    assert train_smoke._verdict(scores, street([4.0], [0]), 60.0, given) == bool(said)
+    errors = capsys.readouterr().err
+    assert errors.count('at most') == len(said) and all(words in errors for words in said)
 
 
 @pytest.mark.parametrize(
     ('words', 'home', 'status', 'message'),
     [
-        (['--epochs', '1'], None, 2, '--epochs 1 is below 2'),
+        (['--epochs', '1'], None, 2, '--epochs and --pose-epochs have to be 2 or more'),
+        (['--pose-epochs', '1'], None, 2, '--epochs and --pose-epochs have to be 2 or more'),
         (['--out', '{file}'], None, 2, 'is not an empty folder'),
         ([], 'empty', 1, 'is absent. Run: pose3d fetch resnet18_imagenet'),
     ],
@@ -188,6 +249,7 @@ def test_a_step_that_fails_ends_it(tmp_path: Path) -> None:
 
 
 def test_ratios_are_to_the_trivial_predictor_below() -> None:
-    scores = Comparison(Score('ours', 5, 500, 400, 180), Score('trivial', 5, 1000, 900, 200))
-    (_, ours, nothing) = score_table('t', [scores], '').cells()
-    assert (ours[-2:], nothing[-2:]) == (['0.50', '0.90'], ['-', '-'])
+    ours, nothing = Score('ours', 5, 500, 400, 5, 180), Score('trivial', 5, 1000, 900, 5, 200)
+    scores = Comparison(ours, nothing)
+    (_, first, second) = score_table('t', [scores], '').cells()
+    assert (first[-2:], second[-2:]) == (['0.50', '0.90'], ['-', '-'])

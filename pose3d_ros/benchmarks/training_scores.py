@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -9,9 +10,13 @@ from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.data.annotations import Annotations
 from pose3d_ros.evaluation import baselines, mpjpe, root_errors
 from pose3d_ros.evaluation.metrics import best_pairs
+from pose3d_ros.evaluation.results import read_human36m
+from pose3d_ros.evaluation.root_files import read_roots
 from pose3d_ros.evaluation.running import projected
-from pose3d_ros.evaluation.subjects import Subjects
+from pose3d_ros.evaluation.subjects import Subjects, each_once
+from pose3d_ros.models import crops3dmppe
 from pose3d_ros.people import Poses
+from pose3d_ros.skeletons import HUMAN36M_17
 
 #: Of the true box's longer side: a pose whose median joint is nearer than this is that person's.
 _NEAR = 0.25
@@ -23,7 +28,7 @@ class Found:
 
     :param rows: (n,) which of its people.
     :param roots: (n, 3) in the optical frame, metres.
-    :param joints: (n, j, 3) the same, in the data set's joint set.
+    :param joints: (n, 17, 3) the same, of HUMAN36M_17: those that are scored, around their pelvis.
     """
 
     rows: np.ndarray
@@ -38,22 +43,30 @@ class Score:
     :param name: what predicted, in which boxes.
     :param people: how many are scored.
     :param depth_mm: of the root, along z.
+    :param whole: how many of them are `whole`.
+    :param mpjpe_mm: of these alone; NaN = there are none.
     """
 
     name: str
     people: int
     mrpe_mm: float
     depth_mm: float
+    whole: int
     mpjpe_mm: float
 
     @classmethod
     def of(cls, name: str, truth: Annotations, found: Found) -> 'Score':
-        """Return the errors of what was found, over the joints that are annotated."""
-        some = truth[found.rows]
+        """Return the errors of what was found."""
+        some = truth[found.rows].in_skeleton(HUMAN36M_17)
         errors = root_errors(found.roots, some.roots)
-        poses = mpjpe(found.joints, some.joints, some.skeleton.root)
-        means = (errors.distance.mean(), np.abs(errors.xyz[:, 2]).mean(), poses.mean())
-        return cls(name, len(found.rows), *(1000 * float(mean) for mean in means))
+        in_crop = whole(truth)[found.rows]
+        poses = mpjpe(found.joints[in_crop], some.joints[in_crop], some.skeleton.root)
+        pose_m = poses.mean() if len(poses) else np.nan
+        mrpe_m, depth_m = errors.distance.mean(), np.abs(errors.xyz[:, 2]).mean()
+        return cls(
+            name, len(some), 1000 * float(mrpe_m), 1000 * float(depth_m), len(poses),
+            1000 * float(pose_m),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,20 @@ class Comparison:
         return self.networks.mpjpe_mm / self.trivial.mpjpe_mm
 
 
+def whole(truth: Annotations) -> np.ndarray:
+    """Return (n,) of whom all joints lie in the crop of the true box, and within 1 m of the root.
+
+    PoseNet is taught no others, and has no cells for them: of people of whom a part is out of the
+    image or behind something, whose boxes are of the rest, the mean pose knows more.
+    """
+    size = truth.image_sizes[truth.image_indices]
+    squares, _ = crops3dmppe.process_boxes(truth.boxes, size[:, 0], size[:, 1])
+    in_crop = (truth.pixels - squares[:, None, :2]) / squares[:, None, 2:]
+    behind = crops3dmppe.to_cells(truth.joints[..., 2] - truth.roots[:, 2:]) / crops3dmppe.HEATMAP
+    shares = np.concatenate([in_crop, behind[..., None]], axis=2)
+    return np.asarray(((shares >= 0) & (shares < 1)).all(axis=(1, 2)))
+
+
 def trivial(training: Annotations, truth: Annotations, rows: np.ndarray) -> Found:
     """Return the best that needs no image: true boxes at one gamma * k, and the mean pose.
 
@@ -83,7 +110,20 @@ def trivial(training: Annotations, truth: Annotations, rows: np.ndarray) -> Foun
     people = people[np.isin(people.rows, rows)]
     placed = baselines.roots_at_k(people, baselines.best_gamma(training))
     poses = baselines.poses_of(placed, baselines.mean_pose(training), training)
-    return Found(placed.rows, placed.roots, poses.joints)
+    return Found(placed.rows, placed.roots, poses.joints[:, : len(HUMAN36M_17)])
+
+
+def saved(truth: Annotations, roots: Path, poses: Path) -> Found:
+    """Return what `pose3d evaluate` left of Human3.6M's format, of everybody.
+
+    :param roots: RootNet's file.
+    :param poses: PoseNet's file; its joints stand around the roots that it was given.
+    :raises DataError: a file cannot be read, or somebody is missing.
+    """
+    placed, posed = read_roots(roots, 'human36m', truth), read_human36m(poses, truth)
+    of_roots, of_poses = each_once(truth, placed), each_once(truth, posed.subjects)
+    people = np.flatnonzero((of_roots >= 0) & (of_poses >= 0))
+    return Found(people, placed.roots[of_roots[people]], posed.joints[of_poses[people]])
 
 
 def matched(truth: Annotations, poses: Mapping[int, Poses]) -> Found:
@@ -101,11 +141,11 @@ def matched(truth: Annotations, poses: Mapping[int, Poses]) -> Found:
         for person, pose in best_pairs(-apart, apart < _NEAR):
             rows.append(people[person])
             roots.append(found.roots[pose])
-            joints.append(found.joints[pose])
+            joints.append(found.joints[pose, : len(HUMAN36M_17)])
     return Found(
         np.array(rows, np.int64),
         np.array(roots).reshape(-1, 3),
-        np.array(joints).reshape(-1, len(truth.skeleton), 3),
+        np.array(joints).reshape(-1, len(HUMAN36M_17), 3),
     )
 
 
@@ -129,9 +169,10 @@ def score_table(title: str, comparisons: Sequence[Comparison], note: str) -> Tab
             (c.networks, (c.mrpe_ratio, c.mpjpe_ratio)),
             (c.trivial, (nothing, nothing)),
         ):
-            rows.append((s.name, s.people, s.mrpe_mm, s.depth_mm, s.mpjpe_mm, *ratios))
+            numbers = (s.mrpe_mm, s.depth_mm, s.whole, s.mpjpe_mm)
+            rows.append((s.name, s.people, *numbers, *ratios))
     columns = (
         ('predictor', ''), ('people', 'd'), ('MRPE mm', '.0f'), ('of it depth', '.0f'),
-        ('MPJPE mm', '.0f'), ('MRPE ratio', '.2f'), ('MPJPE ratio', '.2f'),
+        ('whole', 'd'), ('MPJPE mm', '.0f'), ('MRPE ratio', '.2f'), ('MPJPE ratio', '.2f'),
     )  # fmt: skip
     return Table(title, columns, rows, note)
