@@ -158,3 +158,29 @@ def test_what_takes_long_is_not_waited_for(number: signal.Signals, code: str, sa
         status, said, seconds = end(process, number)
     assert (status, said.replace('now\n', '')) == (0, says)
     assert seconds < LIMIT_S
+
+
+def test_a_process_that_is_stuck_in_the_end_is_ended() -> None:
+    """C that keeps Python's lock and does not return: as Fast DDS that waits for itself."""
+    code = (
+        'import ctypes\n'
+        'from pose3d_ros.nodes import interrupts, running\n'
+        'interrupts._STUCK_S = 1.0\n'
+        'class Stuck:\n'
+        '    def destroy_node(self):\n'
+        '        while True: ctypes.PyDLL(None).pause()\n'
+        'running.run(lambda: [Stuck()], [], lambda stages: 1 / 0)\n'
+    )
+    with subprocess.Popen(
+        [sys.executable, '-c', code],
+        env=child_environment(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert 'Timeout' in said and 'destroy_node' in said

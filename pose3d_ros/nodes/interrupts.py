@@ -9,6 +9,7 @@ Python calls a handler between two of its own instructions: one that comes while
 network waits for that. Whoever may be in such a call asks for `bound`.
 """
 
+import faulthandler
 import os
 import signal
 import threading
@@ -21,6 +22,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_S = 0.1
 #: With what the threads of a busy machine wait for their turn, it is two seconds.
 _PATIENCE_S = 1.5
+#: Longer than the job in hand is waited for where nobody asked to end.
+_STUCK_S = 15.0
 
 
 class Interrupts:
@@ -67,8 +70,17 @@ class Interrupts:
         while not self.came and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _POLL_S))
 
+    def leaving(self) -> None:
+        """From now on ROS is taken down: end the process if that takes `_STUCK_S`, with status 1.
+
+        Where another participant ends in the same moment, Fast DDS 2.14 may wait for itself, and
+        holds Python's lock while it does: no thread of Python could end the process then.
+        """
+        faulthandler.dump_traceback_later(_STUCK_S, exit=True)
+
     def ignore(self) -> None:
         """Hold on while Python itself ends, which takes handlers back: the last thing to do."""
+        faulthandler.cancel_dump_traceback_later()
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 

@@ -287,7 +287,7 @@ def main(args: list[str] | None = None) -> None:
     status = 0
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        _play(Player(interrupts))
+        _play(Player(interrupts), interrupts)
     except _START_ERRORS as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1
@@ -297,10 +297,11 @@ def main(args: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-def _play(player: Player) -> None:
+def _play(player: Player, interrupts: Interrupts) -> None:
     """Play while a thread takes what comes."""
     try:
         with spinning(player):
             player.play()
     finally:
+        interrupts.leaving()
         player.destroy_node()

@@ -156,6 +156,7 @@ def main(args: list[str] | None = None) -> None:
         print(f'error: {error}', file=sys.stderr)
         status = 1
     finally:
+        interrupts.leaving()
         if recorder is not None:
             recorder.destroy_node()
         rclpy.try_shutdown()

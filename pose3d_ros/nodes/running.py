@@ -40,6 +40,7 @@ def run(
     except KeyboardInterrupt:
         pass  # asked to end while networks were loaded
     finally:
+        interrupts.leaving()
         for stage in stages:
             stage.destroy_node()
         rclpy.try_shutdown()
