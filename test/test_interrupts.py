@@ -140,6 +140,17 @@ COMPILING = (
 )
 
 
+def running(code: str) -> subprocess.Popen[str]:
+    """Start Python with some code; what it says goes into one pipe."""
+    return subprocess.Popen(
+        [sys.executable, '-c', code],
+        env=child_environment(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     ('code', 'says'),
@@ -147,13 +158,7 @@ COMPILING = (
     ids=['importing', 'compiling'],
 )
 def test_what_takes_long_is_not_waited_for(number: signal.Signals, code: str, says: str) -> None:
-    with subprocess.Popen(
-        [sys.executable, '-c', code],
-        env=child_environment(os.environ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    with running(code) as process:
         assert process.stdout is not None and process.stdout.readline() == 'now\n'
         status, said, seconds = end(process, number)
     assert (status, said.replace('now\n', '')) == (0, says)
@@ -171,13 +176,7 @@ def test_a_process_that_is_stuck_in_the_end_is_ended() -> None:
         '        while True: ctypes.PyDLL(None).pause()\n'
         'running.run(lambda: [Stuck()], [], lambda stages: 1 / 0)\n'
     )
-    with subprocess.Popen(
-        [sys.executable, '-c', code],
-        env=child_environment(os.environ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    with running(code) as process:
         try:
             said, _ = process.communicate(timeout=30)
         finally:

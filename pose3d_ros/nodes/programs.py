@@ -5,43 +5,23 @@ To import ROS, OpenCV and OpenVINO takes a second, in which Python would end by 
 
 import importlib
 import sys
+from functools import partial
 
 from pose3d_ros.nodes.interrupts import leave_at_once
-
-
-def detector() -> None:
-    """Run the detector."""
-    _run('detector')
-
-
-def rootnet() -> None:
-    """Run the rootnet."""
-    _run('rootnet')
-
-
-def posenet() -> None:
-    """Run the posenet."""
-    _run('posenet')
-
-
-def pipeline() -> None:
-    """Run the three in one process."""
-    _run('pipeline')
-
-
-def player() -> None:
-    """Run the player."""
-    _run('player')
-
-
-def recorder() -> None:
-    """Run the recorder."""
-    _run('recorder')
 
 
 def _run(name: str) -> None:
     leave_at_once()
     importlib.import_module(f'pose3d_ros.nodes.{name}').main()
+
+
+# By name, as setup.cfg wants them.
+detector = partial(_run, 'detector')
+rootnet = partial(_run, 'rootnet')
+posenet = partial(_run, 'posenet')
+pipeline = partial(_run, 'pipeline')
+player = partial(_run, 'player')
+recorder = partial(_run, 'recorder')
 
 
 if __name__ == '__main__':
