@@ -37,7 +37,6 @@ from pose3d_ros.benchmarks.accuracy_tables import (
 )
 from pose3d_ros.benchmarks.detector_process import Job, Measured
 from pose3d_ros.benchmarks.ground_truth import LIMBS, GroundTruth, Observations
-from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.camera import Camera
 from pose3d_ros.cli import benchmark, main
 from pose3d_ros.data.pose2sim import Clip, ClipCamera
@@ -46,6 +45,7 @@ from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.people import Keypoints, Persons
 from pose3d_ros.skeletons import HALPE26, HUMAN36M
+from pose3d_ros.tables import Table
 
 TABLE = Table('Title', (('', ''), ('mm', '.1f'), ('n', 'd')), [('a', 1.25, 3), ('bb', np.nan, 40)])
 

@@ -77,6 +77,18 @@ def test_models_know_nothing_of_nodes_files_or_commands(path: Path) -> None:
     assert not [module for module, _ in imports(path) if belongs(module, above)]
 
 
+TOOLS = ('benchmarks', 'cli')
+BELOW_TOOLS = [f for f in FILES if f.relative_to(PACKAGE).parts[0] not in TOOLS]
+
+
+@pytest.mark.parametrize(
+    'path', BELOW_TOOLS, ids=[str(f.relative_to(PACKAGE)) for f in BELOW_TOOLS]
+)
+def test_nothing_rests_on_commands_and_benchmarks(path: Path) -> None:
+    above = {f'pose3d_ros.{name}' for name in TOOLS}
+    assert not [module for module, _ in imports(path) if belongs(module, above)]
+
+
 def test_importing_the_core_brings_neither_ros_nor_torch() -> None:
     """In a fresh interpreter, every module outside nodes/; the torch extra may not be needed."""
     modules = [

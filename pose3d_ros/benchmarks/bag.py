@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from pose3d_ros.benchmarks import report
 from pose3d_ros.benchmarks.alone import StagesAlone
-from pose3d_ros.benchmarks.report import Table, positive
+from pose3d_ros.benchmarks.report import positive
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import RuntimeOptions
 from pose3d_ros.offline import Stages
+from pose3d_ros.tables import Table
 
 _ALONE = 10  # images that the networks take alone, before and after a bag
 _FRAMES_APART = 5  # the clip stays in memory, and its people move between two images

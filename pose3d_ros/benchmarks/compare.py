@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pose3d_ros.benchmarks import report
+from pose3d_ros.tables import Table
 
 
 class ResultFileError(OSError):
@@ -42,7 +43,7 @@ def _read(path: Path) -> dict[str, Any]:
     raise ResultFileError(f'{path} was not written by `pose3d benchmark ... --out`')
 
 
-def compared(first: dict[str, Any], second: dict[str, Any]) -> list[report.Table]:
+def compared(first: dict[str, Any], second: dict[str, Any]) -> list[Table]:
     """Return what differs of the machines, and of each table that both have, B / A."""
     others = {table['title']: table for table in second['tables']}
     tables = [_machines(first['machine'], second['machine'])]
@@ -55,21 +56,21 @@ def compared(first: dict[str, Any], second: dict[str, Any]) -> list[report.Table
     return tables
 
 
-def _machines(first: dict[str, Any], second: dict[str, Any]) -> report.Table:
+def _machines(first: dict[str, Any], second: dict[str, Any]) -> Table:
     names = list(dict.fromkeys((*first, *second)))
     rows = [
         (name, str(first.get(name, '-')), str(second.get(name, '-')))
         for name in names
         if first.get(name) != second.get(name)
     ]
-    return report.Table(
+    return Table(
         'what the machines differ in' if rows else 'the same machine and versions',
         (('', ''), ('A', ''), ('B', '')),
         rows,
     )
 
 
-def _ratios(first: dict[str, Any], second: dict[str, Any]) -> report.Table:
+def _ratios(first: dict[str, Any], second: dict[str, Any]) -> Table:
     """Return B / A of every number; rows belong together by their texts, columns by name."""
     others = {_key(row): dict(zip(second['columns'], row, strict=True)) for row in second['rows']}
     rows: list[tuple[str | float, ...]] = []
@@ -80,7 +81,7 @@ def _ratios(first: dict[str, Any], second: dict[str, Any]) -> report.Table:
         if other is not None:
             cells = zip(first['columns'], row, strict=True)
             rows.append(tuple(_ratio(value, other.get(name)) for name, value in cells))
-    return report.Table(
+    return Table(
         first['title'],
         tuple((name, '' if text else '.3f')
               for name, text in zip(first['columns'], texts, strict=True)),

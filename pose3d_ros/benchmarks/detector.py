@@ -14,12 +14,12 @@ from tqdm import tqdm
 
 from pose3d_ros import stages, weights
 from pose3d_ros.benchmarks import report
-from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.data.pose2sim import ClipError
 from pose3d_ros.evaluation import BoxMatches, average_precision, match_boxes, precision_recall
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import RuntimeOptions
 from pose3d_ros.models.yolox import input_size
+from pose3d_ros.tables import Table
 
 MIN_HEIGHT_PX = 40.0  # lower people are not labelled
 # Low enough for the whole precision-recall curve, and nobody cut off by the limit on people.

@@ -21,6 +21,7 @@ from pose3d_ros.models.runtime import (
     WeightFileError,
 )
 from pose3d_ros.models.yolox import LONG_SIDE
+from pose3d_ros.tables import Table
 
 DEFAULT = 'yolox'
 #: What runs the default detector; what runs the others, `benchmarks.stages` names.
@@ -163,7 +164,7 @@ def measure(job: Job) -> Measured:
     return Measured(**json.loads(done.stdout))
 
 
-def table(rows: list[Row], arguments: argparse.Namespace) -> report.Table:
+def table(rows: list[Row], arguments: argparse.Namespace) -> Table:
     """Return the table of all detectors, the first of which is the default one."""
     reference = rows[0].measured
     cells: list[tuple[str | float, ...]] = []
@@ -186,7 +187,7 @@ def table(rows: list[Row], arguments: argparse.Namespace) -> report.Table:
             )
         )
     behind = "the paper's, ResNet-50 in PyTorch, random weights" if arguments.paper else 'default'
-    return report.Table(
+    return Table(
         f'{arguments.frames} frames of 1088 x 1920, {reference.people:.1f} people each; '
         f'RootNet and PoseNet: {behind}',
         (

@@ -21,6 +21,7 @@ from pose3d_ros.benchmarks.graph_settings import (
 )
 from pose3d_ros.models.runtime import PRECISIONS
 from pose3d_ros.stages import DETR_EXTRA, POSENETS, need_extra
+from pose3d_ros.tables import Table
 
 PARTS = ('speed', 'load', 'choices', 'baseline', 'memory')
 _DEFAULT_PARTS = PARTS[:3]
@@ -104,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _speed(arguments: argparse.Namespace, method: Method) -> list[report.Table]:
+def _speed(arguments: argparse.Namespace, method: Method) -> list[Table]:
     settings = [
         Setting(size, people, layout, streams)
         for size in arguments.sizes
@@ -123,7 +124,7 @@ def _speed(arguments: argparse.Namespace, method: Method) -> list[report.Table]:
     ]
 
 
-def _load(arguments: argparse.Namespace, method: Method) -> list[report.Table]:
+def _load(arguments: argparse.Namespace, method: Method) -> list[Table]:
     settings = _layouts(arguments)
     results = [
         measuring.in_own_process(
@@ -136,7 +137,7 @@ def _load(arguments: argparse.Namespace, method: Method) -> list[report.Table]:
     return [graph_tables.load(result, arguments.load_seconds) for result in results]
 
 
-def _choices(arguments: argparse.Namespace, method: Method) -> list[report.Table]:
+def _choices(arguments: argparse.Namespace, method: Method) -> list[Table]:
     composed = Setting(arguments.sizes[0], arguments.people[0], streams=arguments.streams[0])
     separate = replace(composed, layout=SEPARATE)
     settings = [
@@ -159,12 +160,12 @@ def _choices(arguments: argparse.Namespace, method: Method) -> list[report.Table
     return [graph_tables.choices(results, method)]
 
 
-def _baseline(arguments: argparse.Namespace, method: Method) -> list[report.Table]:
+def _baseline(arguments: argparse.Namespace, method: Method) -> list[Table]:
     setting = Setting(arguments.sizes[0], arguments.people[0], streams=arguments.streams[0])
     return [graph_tables.baseline(measuring.in_own_process(measuring.baseline, setting, method))]
 
 
-def _memory(arguments: argparse.Namespace, method: Method) -> list[report.Table]:
+def _memory(arguments: argparse.Namespace, method: Method) -> list[Table]:
     results = [
         measuring.in_own_process(measuring.memory, setting, method, arguments.frames)
         for setting in tqdm(_layouts(arguments), desc='memory', unit='graph', disable=None)
@@ -181,7 +182,7 @@ def _layouts(arguments: argparse.Namespace) -> list[Setting]:
     ]
 
 
-_MEASURE: dict[str, Callable[[argparse.Namespace, Method], list[report.Table]]] = {
+_MEASURE: dict[str, Callable[[argparse.Namespace, Method], list[Table]]] = {
     'speed': _speed,
     'load': _load,
     'choices': _choices,

@@ -14,8 +14,8 @@ from pose3d_ros.benchmarks.graph_settings import (
     Round,
     Setting,
 )
-from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.stages import STAGES
+from pose3d_ros.tables import Table
 
 _NAN = float('nan')
 _Row = tuple[str | float, ...]

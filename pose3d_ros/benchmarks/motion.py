@@ -12,6 +12,7 @@ from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.models.runtime import PRECISIONS
 from pose3d_ros.one_euro import OneEuro
 from pose3d_ros.people import Persons
+from pose3d_ros.tables import Table
 from pose3d_ros.tracking3d import MotionOptions, Tracker3D
 
 PARTS = ('walks', 'clip', 'smoothing')
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score the parts asked for and give the tables out; return 0."""
-    tables: list[report.Table] = []
+    tables: list[Table] = []
     if 'clip' in arguments.parts:  # first: clip or networks may not be there
         clip = Clip.load('multi')
         motion = clip_motion(clip, arguments.precision)
@@ -87,7 +88,7 @@ def _rms(errors: Sequence[np.ndarray]) -> float:
     return float(np.sqrt((np.square(errors)).sum(axis=1).mean())) if len(errors) else np.nan
 
 
-def _walks(seconds: float) -> report.Table:
+def _walks(seconds: float) -> Table:
     """Follow made-up walkers at several rates."""
     rows = []
     for rate_hz in _RATES_HZ:
@@ -95,10 +96,10 @@ def _walks(seconds: float) -> report.Table:
         rows.append(_row(rate_hz, follow(made, walks.CAMERA.focal_px)))
     title = f'Made-up walkers: {_SEQUENCES} sequences of {seconds:g} s, {_PEOPLE} people who cross'
     note = 'Boxes and roots are made of known ways, with errors like those on the clip; no network.'
-    return report.Table(title, _SCORES, rows, f'{note} {_SCORES_NOTE}')
+    return Table(title, _SCORES, rows, f'{note} {_SCORES_NOTE}')
 
 
-def _clip(clip: Clip, motion: ClipMotion) -> report.Table:
+def _clip(clip: Clip, motion: ClipMotion) -> Table:
     """Follow the people of the clip at several rates."""
     focal_px = clip.cameras[0].camera.focal_px
     rows = [
@@ -111,10 +112,10 @@ def _clip(clip: Clip, motion: ClipMotion) -> report.Table:
         'Truth: triangulated hips, limbs of the people within a median of '
         f'{residuals} px of their keypoints. One walks a few steps, two crouch or sit.'
     )
-    return report.Table(title, _SCORES, rows, f'{note} {_SCORES_NOTE}')
+    return Table(title, _SCORES, rows, f'{note} {_SCORES_NOTE}')
 
 
-def _root_errors(motion: ClipMotion) -> report.Table:
+def _root_errors(motion: ClipMotion) -> Table:
     """Tell what in the errors of roots lasts, and what changes from image to image."""
     rows: list[tuple[str | float, ...]] = []
     cameras, _, people = motion.who.shape
@@ -141,7 +142,7 @@ def _root_errors(motion: ClipMotion) -> report.Table:
                     *(_likeness(depth, round(s * motion.rate_hz)) for s in (0.05, 0.1, 0.2)),
                 )
             )
-    return report.Table(
+    return Table(
         'Errors of roots on the clip',
         (
             ('person', 'd'), ('camera', 'd'), ('m', '.1f'), ('stated %', '.1f'),
@@ -159,7 +160,7 @@ def _likeness(errors: np.ndarray, lag: int) -> float:
     return float((left[lag:] * left[:-lag]).mean() / (left**2).mean())
 
 
-def _smoothing() -> report.Table:
+def _smoothing() -> Table:
     """Wave a hand, and hold it still, through the 1 Euro filter."""
     euro = OneEuro()
     rows = [
@@ -172,7 +173,7 @@ def _smoothing() -> report.Table:
         for rate_hz in _RATES_HZ
         for waves_hz in _WAVES_HZ
     ]
-    return report.Table(
+    return Table(
         f'1 Euro filter: a hand waved by {100 * _WAVE_M:.0f} cm to either side, and held still',
         (
             ('frames/s', '.3g'), ('waves/s', '.3g'), ('lag ms', '.0f'), ('size', '.2f'),
@@ -184,14 +185,14 @@ def _smoothing() -> report.Table:
     )  # fmt: skip
 
 
-def _starts() -> report.Table:
+def _starts() -> Table:
     """Let somebody start to walk, and see how late the Kalman filter is."""
     rows = [
         (float(rate_hz), name, *_start(np.array(direction), float(rate_hz)))
         for rate_hz in _RATES_HZ
         for name, direction in _DIRECTIONS.items()
     ]
-    return report.Table(
+    return Table(
         f'Kalman filter: who stands {_START_M[2]:.0f} m away starts to walk at {_WALK_M_S:g} m/s',
         (
             ('frames/s', '.3g'), ('direction', ''), ('half the velocity after ms', '.0f'),

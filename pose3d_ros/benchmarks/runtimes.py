@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from pose3d_ros import weights
 from pose3d_ros.benchmarks import report
-from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.models.blazepose import BlazePose
 from pose3d_ros.models.rtmpose import RTMPose
 from pose3d_ros.models.runtime import (
@@ -22,6 +21,7 @@ from pose3d_ros.models.runtime import (
     RuntimeUnavailable,
 )
 from pose3d_ros.models.yolox import YOLOX
+from pose3d_ros.tables import Table
 
 _YOLOX_SIZE = (416, 736)
 # Between two turns, so that the threads of the runtime before have gone to sleep.

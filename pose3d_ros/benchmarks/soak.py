@@ -16,6 +16,7 @@ from pose3d_ros.benchmarks.growth import growth, least_per_hour
 from pose3d_ros.benchmarks.usage import handle_count, resident_mib, thread_count
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.stages import STAGES
+from pose3d_ros.tables import Table
 
 if TYPE_CHECKING:
     from pose3d_ros.nodes.graph_watch import Watched, WatchedGraph
@@ -129,7 +130,7 @@ def _samples(graph: 'WatchedGraph', seconds: float, interval_s: float) -> Soak:
     return soak
 
 
-def held_table(soak: Soak) -> report.Table:
+def held_table(soak: Soak) -> Table:
     """Return what each process holds, at first and at last, and whether that grows."""
     at_s = np.array(soak.at_s)
     rows: list[tuple[str | float, ...]] = []
@@ -137,7 +138,7 @@ def held_table(soak: Soak) -> report.Table:
         for name, _, rise in _OF_PROCESSES:
             rows.append((process, *_row(name, at_s, np.array(soak.held[process, name]), rise)))
     least_mib = least_per_hour(at_s, _OF_PROCESSES[0][2])
-    return report.Table(
+    return Table(
         f'soak of {(at_s[-1] - at_s[0]) / 60:.1f} minutes: what each process holds',
         (('process', ''), *_COLUMNS),
         rows,
@@ -159,7 +160,7 @@ def _row(name: str, at_s: np.ndarray, values: np.ndarray, rise: float) -> tuple[
     return name, g.first, g.last, g.per_hour, g.low, g.high, verdict
 
 
-def frames_table(soak: Soak) -> report.Table:
+def frames_table(soak: Soak) -> Table:
     """Return the age of poses and the share of lost frames over time, and what became of all.
 
     :raises OSError: poses came in too few of the intervals to tell whether their age grows.
@@ -178,7 +179,7 @@ def frames_table(soak: Soak) -> report.Table:
         _row('age of poses, ms', at_s[aged], ages, _AGE_MS),
         _row('images without poses, %', at_s, 100 * lost / np.maximum(sent, 1), _LOST_PERCENT),
     ]
-    return report.Table('images and their poses', _COLUMNS, rows, _account(soak))
+    return Table('images and their poses', _COLUMNS, rows, _account(soak))
 
 
 def _account(soak: Soak) -> str:

@@ -16,6 +16,7 @@ from pose3d_ros.data.pose2sim import CLIP_NAMES, Clip, ClipError
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
 from pose3d_ros.people import Persons
+from pose3d_ros.tables import Table
 from pose3d_ros.tracking import Tracker, greedy_pairs, overlaps
 from pose3d_ros.video import Source, VideoError, open_source
 
@@ -204,8 +205,8 @@ def _mean_and_low(ious: np.ndarray) -> tuple[float, float]:
     return (float(ious.mean()), float(np.quantile(ious, 0.05))) if len(ious) else (np.nan, np.nan)
 
 
-def _table(title: str, rows: Sequence[tuple[str | float, ...]]) -> report.Table:
-    return report.Table(
+def _table(title: str, rows: Sequence[tuple[str | float, ...]]) -> Table:
+    return Table(
         f'Boxes between detections, {title}',
         (
             ('frames/s', '.3g'), ('detect_every', 'd'), ('detector ms a frame', '.1f'),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pose3d_ros.benchmarks.report import Table
 from pose3d_ros.data.annotations import Annotations
 from pose3d_ros.evaluation import baselines, mpjpe, root_errors
 from pose3d_ros.evaluation.metrics import best_pairs
@@ -17,6 +16,7 @@ from pose3d_ros.evaluation.subjects import Subjects, each_once
 from pose3d_ros.models import crops3dmppe
 from pose3d_ros.people import Poses
 from pose3d_ros.skeletons import HUMAN36M_17
+from pose3d_ros.tables import Table
 
 #: Of the true box's longer side: a pose whose median joint is nearer than this is that person's.
 _NEAR = 0.25

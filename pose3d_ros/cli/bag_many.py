@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from pose3d_ros import stages
 from pose3d_ros.bags import BagError
-from pose3d_ros.benchmarks.report import Table, positive
+from pose3d_ros.benchmarks.report import positive
+from pose3d_ros.tables import Table
 
 _POLL_S = 0.2
 _RAY_THREADS = 4

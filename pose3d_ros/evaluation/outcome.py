@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pose3d_ros.benchmarks.report import Table
+from pose3d_ros.tables import Table
 
 
 @dataclass(frozen=True)
