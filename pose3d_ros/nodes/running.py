@@ -32,8 +32,12 @@ def run(
         with interrupts.raised():
             stages = make_stages()
         with spun(stages) as executor:
-            while not interrupts.came:
-                executor.spin_once(timeout_sec=_POLL_S)
+            try:
+                while not interrupts.came:
+                    executor.spin_once(timeout_sec=_POLL_S)
+            finally:
+                for stage in stages:
+                    stage.close()  # before the executor, which its worker wakes
     except START_ERRORS as error:
         print(f'error: {error}', file=sys.stderr)
         status = 1
