@@ -140,6 +140,22 @@ def test_a_process_that_leaks_is_told_from_one_that_does_not(process: int, verdi
     assert lost[1] == pytest.approx(10)  # percent: one of ten
 
 
+@pytest.mark.parametrize('process', ['still'], indirect=True)
+def test_each_stage_stands_still_for_a_while_and_the_player_never(
+    process: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[str] = []
+
+    def look(_seconds: float) -> None:
+        time.sleep(0.05)  # a signal takes effect in its own time
+        states.append(Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0])
+
+    monkeypatch.setattr(soak, 'time', SimpleNamespace(sleep=look))
+    pids = {'player': os.getpid(), 'detector': process}
+    soak._fill(SimpleNamespace(pids=pids, check=lambda: None), 1.0)  # type: ignore[arg-type]
+    assert len(states) == 2 and states[0] == 'T' and states[1] != 'T'
+
+
 def test_threads_and_handles_are_those_of_the_process() -> None:
     threads, handles = usage.thread_count(), usage.handle_count()
     with Path('/dev/null').open():

@@ -1,6 +1,8 @@
 """Let the graph run for long and tell whether memory, threads, handles, age or losses grow."""
 
 import argparse
+import os
+import signal
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -29,6 +31,10 @@ _OF_PROCESSES = (('memory MiB', resident_mib, 1.0), ('threads', thread_count, 0.
 #: Of the age and of lost frames: what another load of the machine makes of them is no growth.
 _AGE_MS, _LOST_PERCENT = 10.0, 1.0
 _LOSSES = ('dropped', 'stale', 'skipped', 'failed')
+#: Sent while a stage stands still: more than the stages behind it keep (parameter `buffer`).
+_IMAGES_IN_A_STALL = 20
+_STALL_S = 5.0  # at no set rate
+_LONGEST_STALL_S = 15.0  # Fast DDS gives a process up that is silent for 20 s
 
 
 @dataclass
@@ -58,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('--minutes', type=_above_zero, default=60.0, metavar='N', help='default: %(default)g')
     add('--warm-up', type=_above_zero, default=60.0, metavar='SECONDS',
-        help='before the first sample (default: %(default)g)')  # fmt: skip
+        help='before the first sample, all buffers full (default: %(default)g)')  # fmt: skip
     add('--interval', type=_above_zero, default=5.0, metavar='SECONDS',
         help='between samples (default: %(default)g)')  # fmt: skip
     add('--layout', choices=(COMPOSED, SEPARATE), default=SEPARATE,
@@ -110,10 +116,33 @@ def _soak(arguments: argparse.Namespace) -> Soak:
             tempfile.TemporaryDirectory() as logs,
             watched_graph(player, Path(logs), composed) as graph,
         ):
+            _fill(graph, _stall_s(arguments.rate_hz))
             time.sleep(arguments.warm_up)
             return _samples(graph, 60 * arguments.minutes, arguments.interval)
     except ProcessError as error:
         raise OSError(str(error)) from error
+
+
+def _stall_s(rate_hz: float) -> float:
+    return min(_LONGEST_STALL_S, _IMAGES_IN_A_STALL / rate_hz) if rate_hz else _STALL_S
+
+
+def _fill(graph: 'WatchedGraph', stall_s: float) -> None:
+    """Let each stage stand still for a while, so that all that waits comes to its bounds.
+
+    The memory of an image that once had to wait stays with its process, for the next one. Without
+    this, a stage that the machine holds up for a moment, after an hour, would show as growth: one
+    image more than ever waited before.
+    """
+    for process, pid in graph.pids.items():
+        if process != 'player':
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                time.sleep(stall_s)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            time.sleep(stall_s / 2)  # the stage behind it has to get people to wait for again
+            graph.check()
 
 
 def _samples(graph: 'WatchedGraph', seconds: float, interval_s: float) -> Soak:
