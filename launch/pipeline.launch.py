@@ -103,7 +103,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         'precision',
         default_value='',
-        choices=['', 'auto', 'f32', 'bf16', 'f16'],
+        choices=['', 'auto', 'f32', 'bf16', 'f16', 'i8'],
         description="precision of the networks; '' = as params_file says",
     ),
     DeclareLaunchArgument(

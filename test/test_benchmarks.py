@@ -302,6 +302,11 @@ def test_accuracy_on_one_frame(
         ('f32', ['f32', 'bf16'], ['f32 (auto)', 'bf16']),
         ('mixed', ['f32', 'bf16', 'auto'], ['f32', 'bf16', 'auto (pose in bf16)']),
         ('f32 alone', ['f32'], ['f32 (auto)']),
+        (
+            'eight',
+            ['f32', 'bf16', 'i8', 'auto'],
+            ['f32', 'bf16', 'i8', 'auto (pose in f32)'],
+        ),
     ],
 )
 def test_what_auto_comes_to_is_not_run_twice(
@@ -312,6 +317,10 @@ def test_what_auto_comes_to_is_not_run_twice(
             precision = options.precision
             if precision == 'bf16' and auto == 'f32 alone':
                 raise RuntimeUnavailable('no bf16')
+            if precision == 'i8' and auto != 'eight':
+                raise RuntimeUnavailable('no i8')
+            if auto == 'eight' and precision == 'auto':
+                precision = 'i8' if stage == 'detector' else 'f32'
             if precision == 'auto':
                 mixed = 'f32' if stage == 'detector' else 'bf16'
                 precision = {'mixed': mixed, 'f32 alone': 'f32'}.get(auto, auto)

@@ -8,6 +8,7 @@ from time import perf_counter
 
 import numpy as np
 import onnx
+import openvino as ov
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,8 @@ from pose3d_ros.crops import Crops
 from pose3d_ros.models import precision as precisions
 from pose3d_ros.models.batches import Batches
 from pose3d_ros.models.openvino_session import OpenVinoSession
-from pose3d_ros.models.precision import bf16_is_faster, choose_precision
+from pose3d_ros.models.precision import choose_precision, fastest, native_precisions
+from pose3d_ros.models.quantization import EightBits
 from pose3d_ros.models.rtmpose import RTMPose
 from pose3d_ros.models.runtime import (
     ANY,
@@ -239,51 +241,88 @@ class OtherMachine:
         return ['FP32', *self._capabilities]
 
 
+IN_AUTO, ON_REQUEST = EightBits({}, in_auto=True), EightBits({}, in_auto=False)
+
+
 @pytest.mark.parametrize(
-    ('precision', 'has_bf16', 'faster', 'accurate', 'chosen'),
+    ('precision', 'capabilities', 'soonest', 'bf16_is_accurate', 'eight_bits', 'chosen'),
     [
-        ('auto', True, True, True, 'bf16'),
-        ('auto', True, True, False, 'f32'),
-        ('auto', True, False, True, 'f32'),
-        ('auto', False, True, True, 'f32'),
-        ('bf16', True, False, False, 'bf16'),
-        ('f32', True, True, True, 'f32'),
-        ('f16', True, True, True, 'f16'),
+        ('auto', ['BF16', 'FP16'], 'bf16', True, None, 'bf16'),
+        ('auto', ['BF16', 'FP16'], 'bf16', False, None, 'f32'),
+        ('auto', ['BF16', 'FP16'], 'f32', True, None, 'f32'),
+        ('auto', [], 'bf16', True, None, 'f32'),
+        ('bf16', ['BF16'], 'f32', False, None, 'bf16'),
+        ('f32', ['BF16'], 'bf16', True, None, 'f32'),
+        ('f16', ['FP16'], 'f32', True, None, 'f16'),
+        ('auto', ['BF16', 'INT8'], 'i8', True, IN_AUTO, 'i8'),
+        ('auto', ['BF16', 'INT8'], 'i8', True, ON_REQUEST, 'bf16'),
+        ('auto', ['BF16', 'INT8'], 'bf16', True, IN_AUTO, 'bf16'),
+        ('auto', ['BF16'], 'i8', True, IN_AUTO, 'bf16'),
+        ('i8', ['BF16', 'INT8'], 'bf16', True, ON_REQUEST, 'i8'),
+        ('i8', ['BF16', 'INT8'], 'bf16', True, None, 'bf16'),  # as auto
     ],
 )
 def test_which_precision_is_chosen(
     precision: str,
-    has_bf16: bool,
-    faster: bool,
-    accurate: bool,
+    capabilities: list[str],
+    soonest: str,
+    bf16_is_accurate: bool,
+    eight_bits: EightBits | None,
     chosen: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(precisions, 'bf16_is_faster', lambda device: faster)
-    core = OtherMachine('BF16', 'FP16') if has_bf16 else OtherMachine()
-    options = RuntimeOptions(precision=precision)
-    assert choose_precision(core, options, accurate) == chosen
+    def best(device: str, among: tuple[str, ...]) -> str:
+        return soonest if soonest in among else among[-1]
+
+    monkeypatch.setattr(precisions, '_fastest', best)
+    monkeypatch.setattr(precisions, '_has_dot_products', lambda: True)
+    core, options = OtherMachine(*capabilities), RuntimeOptions(precision=precision)
+    assert choose_precision(core, options, bf16_is_accurate, eight_bits) == chosen
 
 
-@pytest.mark.parametrize(('bf16_s', 'faster'), [(2.0, False), (0.5, True)])
-def test_bf16_is_faster_where_its_least_time_is_less(
-    bf16_s: float, faster: bool, monkeypatch: pytest.MonkeyPatch
+def test_8_bits_are_for_processors_that_add_their_products_in_one_step(tmp_path: Path) -> None:
+    for flags, has in (('avx2 avx_vnni', True), ('avx512f avx512_vnni', True), ('avx2', False)):
+        file = tmp_path / 'cpuinfo'
+        file.write_text(f'processor\t: 0\nflags\t\t: fpu {flags} sse\nbugs\t: none\n')
+        assert precisions._has_dot_products(file) is has
+    assert not precisions._has_dot_products(tmp_path / 'absent')
+
+
+def test_without_dot_products_8_bits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precisions, '_has_dot_products', lambda: False)
+    core = OtherMachine('INT8')
+    assert native_precisions(core, 'CPU') == ('f32',)
+    assert choose_precision(core, RuntimeOptions(), True, IN_AUTO) == 'f32'
+    with pytest.raises(RuntimeUnavailable, match='not compute in i8; use precision f32 or auto'):
+        choose_precision(core, RuntimeOptions(precision='i8'), True, IN_AUTO)
+
+
+@pytest.mark.parametrize(('bf16_s', 'soonest'), [(2.0, 'f32'), (0.5, 'bf16')])
+def test_the_fastest_is_that_of_the_least_time(
+    bf16_s: float, soonest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = iter([9.0, 1.0, bf16_s, 9.0] * 100)  # others are at work now and then
     monkeypatch.setattr(precisions, '_seconds', lambda request: next(times))
-    assert bf16_is_faster.__wrapped__('CPU') is faster
+    assert precisions._fastest.__wrapped__('CPU', ('bf16', 'f32')) == soonest
+
+
+def test_the_probes_of_all_precisions_run_here() -> None:
+    native = native_precisions(ov.Core(), 'CPU')
+    for precision in native:
+        assert precisions._seconds(precisions._probe_request('CPU', precision)) > 0
+    assert fastest('CPU', ('f32', 'bf16', 'i8'), native) in native
 
 
 @pytest.mark.parametrize('precision', ['bf16', 'f16'])
 def test_a_precision_that_the_device_lacks(precision: str) -> None:
     options = RuntimeOptions(precision=precision)
     with pytest.raises(RuntimeUnavailable, match=f'not compute in {precision}; use precision f32'):
-        choose_precision(OtherMachine(), options, True)
+        choose_precision(OtherMachine(), options, True, None)
 
 
 def test_a_second_gpu_that_is_not_there() -> None:
     with pytest.raises(RuntimeUnavailable, match=r"'GPU\.7' cannot be used: no such device"):
-        choose_precision(OtherMachine(), RuntimeOptions('GPU.7'), True)
+        choose_precision(OtherMachine(), RuntimeOptions('GPU.7'), True, None)
 
 
 def test_bf16_is_near_f32_on_real_crops() -> None:

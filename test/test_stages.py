@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino as ov
 import pytest
 from real import people, people_image
 
-from pose3d_ros.benchmarks import report
 from pose3d_ros.camera import Camera
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.precision import fastest, native_precisions
 from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS
 from pose3d_ros.weights import WeightsError
@@ -49,11 +50,16 @@ def test_an_absent_device_is_said_before_the_first_image(stage: str, name: str) 
         TABLES[stage][name](None, RuntimeOptions('NPU'))
 
 
-def test_all_default_networks_run_in_bf16_where_the_processor_is_faster_in_it() -> None:
-    wanted = 'bf16' if report.machine()['bf16_is_faster'] else 'f32'
-    for table, name in ((DETECTORS, 'yolox'), (ROOTNETS, 'keypoints'), (POSENETS, 'blazepose')):
+def test_all_default_networks_run_in_what_is_accurate_and_fastest_here() -> None:
+    native = native_precisions(ov.Core(), 'CPU')
+    every: list[tuple[Any, str, tuple[str, ...]]] = [
+        (DETECTORS, 'yolox', ('f32', 'bf16', 'i8')),
+        (ROOTNETS, 'keypoints', ('f32', 'bf16')),  # 8 bits cost it accuracy
+        (POSENETS, 'blazepose', ('f32', 'bf16')),
+    ]
+    for table, name, accurate in every:
         (network,) = table[name](None, RuntimeOptions()).networks
-        assert network.precision == wanted
+        assert network.precision == fastest('CPU', accurate, native)
 
 
 def test_the_default_chain_by_name() -> None:

@@ -37,8 +37,8 @@ from pose3d_ros.people import Persons
 
 #: Those whose joints bear the names of the ground truth.
 MODELS = tuple(name for name in stages.POSENETS if name.startswith('blazepose'))
-#: The last is one of the others on most processors, and is then not run again.
-PRECISIONS = ('f32', 'bf16', 'auto')
+#: The last may be one of the others, and is then not run again.
+PRECISIONS = ('f32', 'bf16', 'i8', 'auto')
 VIEW_STEP = 10  # of the 100 frames of a camera every tenth is scored
 _MIN_IOU = 0.3  # of a detection with the ground truth's box, to be the subject
 _PERSON_SIDE_M = 2.0  # 3DMPPE: the square box of a person is taken for 2 m x 2 m

@@ -162,7 +162,7 @@ def tables(measured: Measurement, truth: GroundTruth) -> list[Table]:
         _stddev_table(by_setup),
         _cameras_table(by_setup),
         _rescaling_table(measured.estimates),
-        *_bf16_table(by_setup),
+        *_cost_table(by_setup, measured.precisions),
     ]
 
 
@@ -288,11 +288,11 @@ def _rescaling_table(estimates: Mapping[Setup, Estimate]) -> Table:
     )  # fmt: skip
 
 
-def _bf16_table(by_setup: Mapping[Setup, Scores]) -> list[Table]:
-    """Return the paired differences, or nothing where bf16 could not be measured."""
+def _cost_table(by_setup: Mapping[Setup, Scores], said: Mapping[Setup, str]) -> list[Table]:
+    """Return the paired differences, or nothing where only f32 could be measured."""
     rows: list[tuple[str | float, ...]] = []
     for setup, fast in by_setup.items():
-        if setup.precision != 'bf16' or setup.method != PLACED:
+        if setup.precision == 'f32' or setup.method != PLACED:
             continue
         exact = by_setup[replace(setup, precision='f32')]
         joints, root = fast.mpjpe - exact.mpjpe, fast.mrpe - exact.mrpe
@@ -300,10 +300,11 @@ def _bf16_table(by_setup: Mapping[Setup, Scores]) -> list[Table]:
         relative = 100 * _mean(joints) / _mean(exact.mpjpe)
         pa = _mean(fast.pa_scaled - exact.pa_scaled)
         middle = float(np.nanmedian(joints))
-        rows.append((setup.model, _mean(joints), error, relative, middle, pa, _mean(root)))
+        name = said[setup]
+        rows.append((setup.model, name, _mean(joints), error, relative, middle, pa, _mean(root)))
     columns = (
-        ('posenet', ''), ('MPJPE', '+.1f'), ('its standard error', '.1f'), ('%', '+.1f'),
-        ('median', '+.1f'), ('PA', '+.1f'), ('MRPE', '+.1f'),
+        ('posenet', ''), ('precision', ''), ('MPJPE', '+.1f'), ('its standard error', '.1f'),
+        ('%', '+.1f'), ('median', '+.1f'), ('PA', '+.1f'), ('MRPE', '+.1f'),
     )  # fmt: skip
-    title = 'What bf16 costs: all networks in bf16 minus all in f32, same views, millimetres'
+    title = 'What fewer digits cost: minus all networks in f32, same views, millimetres'
     return [Table(title, columns, rows)] if rows else []

@@ -19,7 +19,8 @@ class Growth:
     :param per_hour: its slope.
     :param low: lower end of the slope's 95 % interval.
     :param high: upper end.
-    :param grows: that interval is above zero, and the quarters differ by more than was asked for.
+    :param grows: at the lower end of that interval it rises by more than was asked for in the time
+        that was looked at, and the quarters differ by more than that.
     """
 
     first: float
@@ -36,11 +37,12 @@ def growth(at_s: np.ndarray, values: np.ndarray, resolution: float) -> Growth:
     Neither a spike nor a step back, as when memory is given back, bends it. The interval is Sen's,
     by Kendall's rank correlation (P. K. Sen, JASA 63, 1968). Memory moves in steps that are not
     independent of each other, which makes the interval too narrow: so a rise counts only where it
-    is larger than `resolution` besides.
+    is larger than `resolution` besides, and so is what the slope makes of the time: a single step,
+    as of one image more that had to wait, is none.
 
     :param at_s: (n,) times, seconds, increasing; n >= 4.
     :param values: (n,) the number at each.
-    :param resolution: a smaller difference between first and last quarter is no growth.
+    :param resolution: a smaller rise is no growth.
     :raises ValueError: fewer than four samples.
     """
     if len(values) < 4:
@@ -54,7 +56,8 @@ def growth(at_s: np.ndarray, values: np.ndarray, resolution: float) -> Growth:
     half = _Z95 * np.sqrt(n * (n - 1) * (2 * n + 5) / 18) / 2
     low = float(slopes[max(0, round(len(slopes) / 2 - half))])
     high = float(slopes[min(len(slopes) - 1, round(len(slopes) / 2 + half))])
-    grows = low > 0 and last - first > resolution
+    hours = float(at_s[-1] - at_s[0]) / 3600.0
+    grows = low * hours > resolution and last - first > resolution
     return Growth(first, last, float(np.median(slopes)), low, high, grows)
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import openvino as ov
 
-from pose3d_ros.models.precision import bf16_is_faster
+from pose3d_ros.models.precision import fastest, native_precisions
 from pose3d_ros.tables import Table
 
 
@@ -65,12 +65,14 @@ def _plain(table: Table) -> dict[str, object]:
 def machine() -> dict[str, str | int | bool]:
     """Return what of this machine bears on results."""
     core = ov.Core()
-    bf16 = 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    native = native_precisions(core, 'CPU')
     return {
         'processor': core.get_property('CPU', 'FULL_DEVICE_NAME').strip(),
         'cores': len(os.sched_getaffinity(0)),
-        'bf16': bf16,
-        'bf16_is_faster': bf16 and bf16_is_faster('CPU'),
+        'bf16': 'bf16' in native,
+        'bf16_is_faster': fastest('CPU', ('f32', 'bf16'), native) == 'bf16',
+        'i8': 'i8' in native,
+        'i8_is_faster': fastest('CPU', ('f32', 'i8'), native) == 'i8',
         'system': f'{platform.system()} {platform.machine()}',
         'kernel': platform.release(),
         'python': platform.python_version(),
@@ -91,8 +93,8 @@ def _version(distribution: str) -> str:
 
 def describe(on: dict[str, str | int | bool]) -> str:
     """Return the machine in one line."""
-    slower = '' if on['bf16_is_faster'] else ' (slower than f32)'
-    bf16 = f'with bf16{slower}' if on['bf16'] else 'no bf16'
-    return (
-        f'{on["processor"]}, {on["cores"]} cores, {bf16}, {on["system"]}, OpenVINO {on["openvino"]}'
-    )
+    words = [f'{on["processor"]}, {on["cores"]} cores']
+    for reduced, name in (('bf16', 'bf16'), ('i8', '8 bits')):
+        slower = '' if on[f'{reduced}_is_faster'] else ' (slower than f32)'
+        words.append(f'with {name}{slower}' if on[reduced] else f'no {name}')
+    return ', '.join([*words, str(on['system']), f'OpenVINO {on["openvino"]}'])

@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, and give the table out; return the exit status."""
-    ways = [(device, p) for device in arguments.devices for p in ('f32', 'bf16', 'f16')]
+    ways = [(device, p) for device in arguments.devices for p in ('f32', 'bf16', 'f16', 'i8')]
     rows: list[tuple[str | float, ...]] = []
     for name in arguments.networks:
         networks = loaded(name, ways)
@@ -90,6 +90,8 @@ def loaded(name: str, ways: list[tuple[str, str]]) -> list[tuple[str, str, Netwo
             raise
         except RuntimeUnavailable:  # this device lacks the precision: a row less
             continue
+        if network.precision != precision:
+            continue  # nor has the network such a form
         networks.append((device, precision, network))
     return networks
 

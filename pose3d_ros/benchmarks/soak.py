@@ -173,7 +173,7 @@ def held_table(soak: Soak) -> Table:
         rows,
         'first, last: medians of the first and the last quarter of the time. per hour: the median '
         'slope of all pairs of samples (Theil and Sen), with the ends of its 95 % interval. grows: '
-        'that interval is above zero, and last is above first by more than '
+        'the lower end makes, in this time, and last is above first by, more than '
         + ', '.join(f'{rise:g} {name}' for name, _, rise in _OF_PROCESSES)
         + f'. Memory that grows by less than {least_mib:.2g} MiB an hour does not show in so long.',
     )

@@ -9,6 +9,7 @@ import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from pose3d_ros.models.precision import choose_precision
+from pose3d_ros.models.quantization import EightBits, quantize
 from pose3d_ros.models.runtime import ANY, ImageInput, RuntimeOptions, require_outputs
 
 
@@ -22,12 +23,16 @@ class OpenVinoSession:
         outputs: Sequence[str],
         options: RuntimeOptions,
         bf16_is_accurate: bool,
+        eight_bits: EightBits | None,
     ) -> None:
         core = ov.Core()
-        self.precision = choose_precision(core, options, bf16_is_accurate)
+        self.precision = choose_precision(core, options, bf16_is_accurate, eight_bits)
+        network = read_network(core, model, outputs, options.max_batch == 1)
+        if self.precision == 'i8' and eight_bits is not None:
+            quantize(network, eight_bits.ranges)
         self.streams = options.streams if options.device == 'CPU' else 1
         compiled = core.compile_model(
-            _with_uint8_input(_read(core, model, outputs, options.max_batch == 1), image),
+            with_uint8_input(network, image),
             options.device,
             _properties(self.precision, options.threads, self.streams),
         )
@@ -50,7 +55,8 @@ class OpenVinoSession:
 def _properties(precision: str, threads: int, streams: int) -> dict[str, str | int | bool]:
     """Return how OpenVINO is to compile."""
     properties: dict[str, str | int | bool] = {
-        'INFERENCE_PRECISION_HINT': precision,
+        # all that is not in 8 bits is in f32 then
+        'INFERENCE_PRECISION_HINT': 'f32' if precision == 'i8' else precision,
         'PERFORMANCE_HINT': 'LATENCY',
     }
     if threads:
@@ -63,7 +69,7 @@ def _properties(precision: str, threads: int, streams: int) -> dict[str, str | i
     return properties
 
 
-def _read(
+def read_network(
     core: ov.Core, model: Path | bytes | ov.Model, outputs: Sequence[str], one: bool
 ) -> ov.Model:
     """Return the network cut to the wanted outputs, for one image at a time or any number."""
@@ -83,7 +89,7 @@ def _read(
     return network
 
 
-def _with_uint8_input(network: ov.Model, image: ImageInput) -> ov.Model:
+def with_uint8_input(network: ov.Model, image: ImageInput) -> ov.Model:
     """Move the conversion of uint8 BGR images into the network, where it costs nearly nothing."""
     prepost = PrePostProcessor(network)
     tensor = prepost.input().tensor()

@@ -1,65 +1,94 @@
 """What OpenVINO is to compute in: what is asked for, or what is soonest done and accurate."""
 
+from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
+from pose3d_ros.models.quantization import EightBits, quantize
 from pose3d_ros.models.runtime import DeviceUnavailable, RuntimeOptions, RuntimeUnavailable
 
 #: Precision -> what a device that computes in it says it can.
-_CAPABILITIES = {'bf16': 'BF16', 'f16': 'FP16'}
+_CAPABILITIES = {'bf16': 'BF16', 'f16': 'FP16', 'i8': 'INT8'}
+#: Flags of processors that multiply and add 8-bit integers in one step. All others do it in two,
+#: and of the first the sum of two products may not fit into its 16 bits.
+_DOT_PRODUCTS = ('avx512_vnni', 'avx_vnni', 'amx_int8')
 
 # Convolutions as the default networks have many, of a millisecond.
 _PROBE_CHANNELS, _PROBE_PIXELS, _PROBE_RUNS = 64, 28, 20
 
 
-def choose_precision(core: ov.Core, options: RuntimeOptions, bf16_is_accurate: bool) -> str:
+def choose_precision(
+    core: ov.Core, options: RuntimeOptions, bf16_is_accurate: bool, eight_bits: EightBits | None
+) -> str:
     """Return what to compute in.
 
     :raises DeviceUnavailable: there is no such device.
     :raises RuntimeUnavailable: it does not compute in the precision asked for.
     """
-    if options.device.split('.')[0] not in {d.split('.')[0] for d in core.available_devices}:
+    native = native_precisions(core, options.device)
+    wanted = options.precision
+    if wanted == 'auto' or (wanted == 'i8' and eight_bits is None):
+        in_8_bits = eight_bits is not None and eight_bits.in_auto and options.device == 'CPU'
+        accurate = {'f32': True, 'bf16': bf16_is_accurate, 'i8': in_8_bits}
+        return fastest(options.device, tuple(p for p, is_so in accurate.items() if is_so), native)
+    if wanted not in native:
+        raise RuntimeUnavailable(
+            f"device '{options.device}' does not compute in {wanted}; use precision f32 or auto"
+        )
+    return wanted
+
+
+def native_precisions(core: ov.Core, device: str) -> tuple[str, ...]:
+    """Return what a device computes in.
+
+    :raises DeviceUnavailable: there is no such device.
+    """
+    if device.split('.')[0] not in {d.split('.')[0] for d in core.available_devices}:
         raise DeviceUnavailable(
-            f"device '{options.device}' is not on this machine, which has "
+            f"device '{device}' is not on this machine, which has "
             + ', '.join(core.available_devices)
         )
     try:
-        capabilities = core.get_property(options.device, 'OPTIMIZATION_CAPABILITIES')
+        can = core.get_property(device, 'OPTIMIZATION_CAPABILITIES')
     except RuntimeError as error:  # GPU.7 where there is a GPU
-        raise DeviceUnavailable(f"device '{options.device}' cannot be used: {error}") from error
-    if options.precision == 'auto':
-        may_be = 'BF16' in capabilities and bf16_is_accurate
-        return 'bf16' if may_be and bf16_is_faster(options.device) else 'f32'
-    if options.precision != 'f32' and _CAPABILITIES[options.precision] not in capabilities:
-        raise RuntimeUnavailable(
-            f"device '{options.device}' does not compute in {options.precision}; use precision f32 "
-            'or auto'
-        )
-    return options.precision
+        raise DeviceUnavailable(f"device '{device}' cannot be used: {error}") from error
+    native = [precision for precision, capability in _CAPABILITIES.items() if capability in can]
+    if device == 'CPU' and 'i8' in native and not _has_dot_products():
+        native.remove('i8')
+    return ('f32', *native)
+
+
+def _has_dot_products(cpuinfo: Path = Path('/proc/cpuinfo')) -> bool:
+    try:
+        flags = cpuinfo.read_text().partition('\nflags')[2].partition('\n')[0].split()
+    except OSError:  # not Linux: it is not known
+        return False
+    return any(flag in flags for flag in _DOT_PRODUCTS)
+
+
+def fastest(device: str, among: Sequence[str], native: Sequence[str]) -> str:
+    """Return what a device is soonest done in of those precisions that it computes in."""
+    possible = tuple(precision for precision in among if precision in native)
+    return possible[0] if len(possible) == 1 else _fastest(device, possible)
 
 
 @cache
-def bf16_is_faster(device: str) -> bool:
-    """Return whether a device that computes in bf16 is sooner done with it than in f32.
+def _fastest(device: str, precisions: tuple[str, ...]) -> str:
+    """Measure it, once a process, in 0.1 s for each.
 
-    That it can does not say so: a Xeon whose host hides its AMX units from a virtual machine has
-    bf16 in AVX-512 alone, and took 1.8 times as long as in f32 for the same convolution. Where AMX
-    is there it is several times faster. Measured once a process, in some 0.2 s.
+    That a device computes in bf16 does not say that it is faster so: a Xeon whose host hides its
+    AMX units from a virtual machine has bf16 in AVX-512 alone, and took 1.8 times as long as in
+    f32 for the same convolution. Where AMX is there it is several times faster.
     """
-    requests = [
-        ov.Core()
-        .compile_model(_probe(), device, {'INFERENCE_PRECISION_HINT': precision})
-        .create_infer_request()
-        for precision in ('bf16', 'f32')
-    ]
+    requests = [_probe_request(device, precision) for precision in precisions]
     # in turn, and the least of each: others on the machine only ever add to a time
-    times = [[_seconds(request) for request in requests] for _ in range(_PROBE_RUNS)]
-    bf16_s, f32_s = np.min(times, axis=0)
-    return bool(bf16_s < f32_s)
+    times_s = [[_seconds(request) for request in requests] for _ in range(_PROBE_RUNS)]
+    return precisions[int(np.min(times_s, axis=0).argmin())]
 
 
 def _seconds(request: ov.InferRequest) -> float:
@@ -69,12 +98,23 @@ def _seconds(request: ov.InferRequest) -> float:
     return perf_counter() - start
 
 
+def _probe_request(device: str, precision: str) -> ov.InferRequest:
+    probe = _probe()
+    if precision == 'i8':
+        quantize(probe, {'image': (0.0, 1.0), 'between': (0.0, 16.0)})
+        precision = 'f32'  # what is left
+    properties = {'INFERENCE_PRECISION_HINT': precision}
+    return ov.Core().compile_model(probe, device, properties).create_infer_request()
+
+
 def _probe() -> ov.Model:
     """Return two 3 x 3 convolutions, one behind the other."""
     shape = [1, _PROBE_CHANNELS, _PROBE_PIXELS, _PROBE_PIXELS]
     values = np.random.default_rng(0).standard_normal((_PROBE_CHANNELS, _PROBE_CHANNELS, 3, 3))
-    kernel = ops.constant((values / 24).astype(np.float32))
+    kernel = (values / 24).astype(np.float32)
     image = output = ops.parameter(shape, np.float32)
-    for _ in range(2):
-        output = ops.relu(ops.convolution(output, kernel, [1, 1], [1, 1], [1, 1], [1, 1]))
+    for name in ('image', 'between'):
+        output.output(0).set_names({name})
+        weights = ops.constant(kernel)
+        output = ops.relu(ops.convolution(output, weights, [1, 1], [1, 1], [1, 1], [1, 1]))
     return ov.Model([output], [image], 'probe')

@@ -8,12 +8,23 @@ from pathlib import Path
 import numpy as np
 
 from pose3d_ros.crops import Crops
+from pose3d_ros.models.quantization import EightBits
 from pose3d_ros.models.runtime import ImageInput, Network, RuntimeOptions
 from pose3d_ros.people import Keypoints
 from pose3d_ros.skeletons import HALPE26
 
 CROP_WIDTH, CROP_HEIGHT = 192, 256
 BOX_PADDING = 1.25
+#: How it wants its crops.
+INPUT = ImageInput(
+    CROP_HEIGHT,
+    CROP_WIDTH,
+    rgb=True,
+    mean=(123.675, 116.28, 103.53),
+    std=(58.395, 57.12, 57.375),
+)
+#: All its outputs.
+OUTPUTS = ('simcc_x', 'simcc_y')
 _BINS_PER_PIXEL = 2
 
 
@@ -22,16 +33,7 @@ class RTMPose:
 
     def __init__(self, weights: Path, options: RuntimeOptions = RuntimeOptions()) -> None:  # noqa: B008
         self.network = Network(
-            weights,
-            ImageInput(
-                CROP_HEIGHT,
-                CROP_WIDTH,
-                rgb=True,
-                mean=(123.675, 116.28, 103.53),
-                std=(58.395, 57.12, 57.375),
-            ),
-            ['simcc_x', 'simcc_y'],
-            options,
+            weights, INPUT, OUTPUTS, options, eight_bits=EightBits.of('rtmpose_s')
         )
 
     def __call__(self, image: np.ndarray, boxes: np.ndarray) -> Keypoints:

@@ -13,8 +13,9 @@ import numpy as np
 import openvino as ov
 
 from pose3d_ros.models.batches import Batches
+from pose3d_ros.models.quantization import EightBits
 
-PRECISIONS = ('auto', 'f32', 'bf16', 'f16')
+PRECISIONS = ('auto', 'f32', 'bf16', 'f16', 'i8')
 #: What the names of ONNX Runtime's devices begin with; all others are OpenVINO's.
 ONNXRUNTIME_DEVICES = ('onnxruntime', 'cuda', 'tensorrt')
 ANY = -1
@@ -59,8 +60,9 @@ class RuntimeOptions:
     :param device: 'CPU', 'GPU', 'GPU.1', 'NPU': OpenVINO (a PyTorch network: CPU, or NVIDIA GPU);
         'cuda', 'cuda:1', 'tensorrt', 'tensorrt:1', 'onnxruntime' (the CPU): ONNX Runtime (a
         PyTorch network: 'cuda' only).
-    :param precision: 'f32', 'bf16', 'f16', or 'auto' = bf16 where the processor is faster in it
-        (`precision.bf16_is_faster`) and the network was measured to keep its accuracy, else f32.
+    :param precision: 'f32', 'bf16', 'f16', 'i8' = 8 bits where the network has such a form, else
+        as 'auto'; 'auto' = what the processor is fastest in (`precision.fastest`) of f32, and of
+        bf16 and 8 bits if the network was measured to keep its accuracy.
     :param max_batch: crops computed at once at the most, which bounds the memory.
     :param threads: processor threads of a network; 0 = one for each core.
     :param streams: calls that a network computes at once, each with its share of the threads: more
@@ -129,6 +131,7 @@ class Network:
     :param outputs: names of the outputs to compute; branches that feed only others are cut off.
     :param options: device, precision and batch.
     :param bf16_is_accurate: whether 'auto' may choose bf16 for this network.
+    :param eight_bits: how it is computed in 8 bits, in OpenVINO; None = it is not.
     :raises RuntimeUnavailable: no such device, or no such precision on it.
     :raises RuntimeError: the runtime cannot run it.
     :raises ValueError: the file has no output of such a name: it is another network.
@@ -141,11 +144,12 @@ class Network:
         outputs: Sequence[str],
         options: RuntimeOptions = RuntimeOptions(),
         bf16_is_accurate: bool = True,
+        eight_bits: EightBits | None = None,
     ) -> None:
         self.image = image
         self.options = options
         self.device = options.device
-        self._session = _session(model, image, outputs, options, bf16_is_accurate)
+        self._session = _session(model, image, outputs, options, bf16_is_accurate, eight_bits)
         self.precision = self._session.precision
         self._batches = Batches(options.max_batch, options.device, few_sizes=True)
         self._turns = _turns(options, self._session.streams)
@@ -203,6 +207,7 @@ def _session(
     outputs: Sequence[str],
     options: RuntimeOptions,
     bf16_is_accurate: bool,
+    eight_bits: EightBits | None,
 ) -> Session:
     """Return the network in the runtime that the device belongs to.
 
@@ -214,4 +219,4 @@ def _session(
         return OnnxRuntimeSession(model, image, outputs, options)
     from pose3d_ros.models.openvino_session import OpenVinoSession
 
-    return OpenVinoSession(model, image, outputs, options, bf16_is_accurate)
+    return OpenVinoSession(model, image, outputs, options, bf16_is_accurate, eight_bits)

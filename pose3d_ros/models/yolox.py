@@ -12,6 +12,7 @@ import onnx
 from onnx import numpy_helper
 
 from pose3d_ros.models.detection import DetectorOptions, select_people
+from pose3d_ros.models.quantization import EightBits
 from pose3d_ros.models.runtime import ANY, ImageInput, Network, RuntimeOptions
 from pose3d_ros.people import Persons
 
@@ -20,20 +21,29 @@ NMS_IOU = 0.65
 #: Longer side of the input where none is asked for, pixels; any is rounded to a multiple of 32.
 LONG_SIDE = 736
 _PADDING_GREY = 114
+#: How it wants its images.
+INPUT = ImageInput(ANY, ANY)
 
 # Names inside the published graph: what makes 12 channels of 2 x 2 pixels (by reshapes that fix its
 # size), the convolution behind it, and per stride the convolutions of class (80, of which 0 is
 # person), box and objectness.
 _STACKED, _STEM = '509', '1270'
 _HEADS = (('807', '808', '809'), ('826', '827', '828'), ('845', '846', '847'))
-_HEAD_NAMES = [name for head in _HEADS for name in head]
+#: All its outputs.
+HEAD_NAMES = [name for head in _HEADS for name in head]
 
 
 class YOLOX:
     """Detect people in images of any size; the first of another size takes some 0.2 s longer."""
 
     def __init__(self, weights: Path, options: RuntimeOptions = RuntimeOptions()) -> None:  # noqa: B008
-        self.network = Network(open_graph(weights), ImageInput(ANY, ANY), _HEAD_NAMES, options)
+        self.network = Network(
+            open_graph(weights),
+            INPUT,
+            HEAD_NAMES,
+            options,
+            eight_bits=EightBits.of('yolox_tiny'),
+        )
         self.networks = (self.network,)
 
     def check(self, options: DetectorOptions) -> None:
@@ -73,7 +83,7 @@ def open_graph(weights: Path) -> bytes:
     graph = model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     nodes = {output: node for node in graph.node for output in node.output}
-    if missing := [name for name in (_STACKED, _STEM, *_HEAD_NAMES) if name not in nodes]:
+    if missing := [name for name in (_STACKED, _STEM, *HEAD_NAMES) if name not in nodes]:
         raise ValueError(f'{weights} is not the YOLOX-tiny of the weights table: no {missing}')
 
     def set_tensor(name: str, values: np.ndarray) -> None:
@@ -91,11 +101,11 @@ def open_graph(weights: Path) -> bytes:
     for classes, _, _ in _HEADS:  # the first of the 80 classes is person
         for name in nodes[classes].input[1:]:
             set_tensor(name, numpy_helper.to_array(tensors[name])[:1])
-    _keep_ancestors(graph, _HEAD_NAMES)
+    _keep_ancestors(graph, HEAD_NAMES)
     for axis, symbol in ((2, 'height'), (3, 'width')):
         graph.input[0].type.tensor_type.shape.dim[axis].dim_param = symbol
     del graph.output[:]
-    for name in _HEAD_NAMES:
+    for name in HEAD_NAMES:
         info = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * 4)
         graph.output.append(info)
     del graph.value_info[:]

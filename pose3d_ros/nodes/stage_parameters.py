@@ -38,9 +38,10 @@ STAGE = (
     Param(
         'precision',
         'auto',
-        'precision of the networks; auto = bf16 where the processor is faster in it and the '
-        'network keeps its accuracy, else f32. Another device or precision is compared with f32 on '
-        'the CPU at the start',
+        'precision of the networks; auto = what the processor is fastest in of f32, bf16 and 8 '
+        'bits, if the network keeps its accuracy in it; i8 = 8 bits also at some cost of accuracy, '
+        'and as auto for networks without such a form. Another device or precision is compared '
+        'with f32 on the CPU at the start',
         choices=PRECISIONS,
     ),
     Param(
