@@ -2,7 +2,7 @@
 # make demo         setup, then the demonstration
 # make test         setup, weights and clips, then all tests, two files at a time
 # make coverage     make test, measured: which lines and branches it reaches, and whether enough
-# make drill        setup, then the faults of docs/reliability.md, one after the other
+# make drill        setup, PyTorch, then the faults of docs/reliability.md, one after the other
 # make mutants      setup, then faults put into camera, crops, metrics and joining: who notices?
 # make train-smoke  setup, then small networks trained, scored, exported and run (8 minutes)
 # make fuzz         setup, then 116,000 damaged inputs for whatever reads any (docs/fuzzing.md)
@@ -58,7 +58,7 @@ coverage: setup $(VENV)/.torch
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage json --quiet -o - | $(VENV)/bin/python test/coverage_table.py
 
-drill: setup
+drill: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch default clips
 	$(VENV)/bin/pytest test/drills
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import yaml
 
+from pose3d_ros.whole_files import whole
 from pose3d_ros.yaml_files import YamlError, read_yaml
 
 # Where nothing is known of the camera. A 60 degree horizontal view (of the longer side) is near
@@ -159,7 +160,8 @@ class Camera:
             'rectification_matrix': matrix(np.eye(3), 3),
             'projection_matrix': matrix(P, 3),
         }
-        path.write_text(yaml.safe_dump(data, sort_keys=False, default_flow_style=None))
+        with whole(path) as part:
+            part.write_text(yaml.safe_dump(data, sort_keys=False, default_flow_style=None))
 
     @property
     def focal_px(self) -> float:

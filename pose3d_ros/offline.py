@@ -27,6 +27,7 @@ from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS, Detector, PoseNet, 
 from pose3d_ros.tracking import Tracker, TrackerOptions
 from pose3d_ros.tracking3d import MotionOptions, Tracker3D
 from pose3d_ros.video import Frame, Source, VideoWriter, prefetched
+from pose3d_ros.whole_files import whole
 
 _PATH_S = 2.0  # how much of each person's path the scene shows
 _JPEG_QUALITY = 95
@@ -281,9 +282,10 @@ class _Pictures:
             self._video.write(picture, result.time_s)
         if self._job.frames:
             path = self._job.folder / results.FRAMES_FOLDER / f'{result.index:06d}.jpg'
-            quality = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
-            if not path.exists() and not cv2.imwrite(str(path), image, quality):
-                raise OSError(f'cannot write {path}')
+            if not path.exists():
+                jpeg = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1]
+                with whole(path) as part:
+                    part.write_bytes(jpeg.tobytes())
 
     def __exit__(
         self,
@@ -300,7 +302,8 @@ class _Pictures:
             if self._video is not None:
                 self._close_video(self._video)
         if self._scene:
-            draw_scene(self._scene, self._job.camera, self._job.folder / results.SCENE_FILE)
+            with whole(self._job.folder / results.SCENE_FILE) as part:
+                draw_scene(self._scene, self._job.camera, part)
 
     def _close_video(self, video: VideoWriter) -> None:
         # interrupted while it drew again: the earlier run's video shows more

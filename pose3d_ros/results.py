@@ -12,6 +12,7 @@ import numpy as np
 from pose3d_ros.camera import Camera
 from pose3d_ros.people import Keypoints, Persons, Poses, Tracks, TrackState
 from pose3d_ros.skeletons import SKELETONS, Skeleton
+from pose3d_ros.whole_files import whole
 
 RUN_FILE = 'run.json'
 POSES_FILE = 'poses.jsonl'
@@ -191,9 +192,8 @@ def cut_half_line(path: Path) -> int:
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
-    part = path.with_name(f'.{path.name}.part')
-    part.write_text(json.dumps(data, indent=2, allow_nan=False) + '\n', encoding='utf-8')
-    part.replace(path)
+    with whole(path) as part:
+        part.write_text(json.dumps(data, indent=2, allow_nan=False) + '\n', encoding='utf-8')
 
 
 def camera_record(camera: Camera) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from pose3d_ros.dead_ports import hold_dead_ports
 from pose3d_ros.share import share_file
 
 #: The first is read up to Jazzy, the second from Kilted on.
@@ -49,6 +50,7 @@ def prepare_process() -> None:
     if not any(name in os.environ for name in _MALLOC_VARIABLES):
         _keep_large_blocks()
     remove_abandoned_segments()
+    hold_dead_ports(SHARED_MEMORY)
     os.environ.update(child_environment())
 
 

@@ -1,5 +1,6 @@
 """Signals that end a command in good order."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,9 +10,9 @@ from types import FrameType
 
 @contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Set an event at the first SIGINT or SIGTERM, so that no file is left half-written.
+    """Set an event at the first SIGINT or SIGTERM, so that what is begun is written to its end.
 
-    The second raises KeyboardInterrupt.
+    The second raises KeyboardInterrupt. As a slow disk can take long, the first says so.
     """
     event = threading.Event()
 
@@ -19,6 +20,8 @@ def interrupts() -> Iterator[threading.Event]:
         if event.is_set():
             raise KeyboardInterrupt
         event.set()
+        # not by print, which the signal may have interrupted: Python refuses to enter it twice
+        os.write(2, b'\nwriting what is in hand; Ctrl-C again stops at once\n')
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

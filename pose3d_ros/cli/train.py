@@ -27,6 +27,7 @@ from pose3d_ros.training.recipe import (
 )
 from pose3d_ros.weights import WeightsError
 from pose3d_ros.weights_table import ASSETS
+from pose3d_ros.whole_files import whole
 
 if TYPE_CHECKING:
     from pose3d_ros.training.loop import Trainer
@@ -328,5 +329,6 @@ def _train(trainer: 'Trainer', recipe: Recipe) -> None:
         return
     trainer.folder.mkdir(parents=True, exist_ok=True)
     if trainer.accelerator.is_main_process:
-        (trainer.folder / _RECIPE).write_text(yaml.safe_dump(recipe.as_dict(), sort_keys=False))
+        with whole(trainer.folder / _RECIPE) as part:
+            part.write_text(yaml.safe_dump(recipe.as_dict(), sort_keys=False))
     trainer.run()

@@ -1,7 +1,7 @@
 """Ctrl-C, and SIGTERM as clusters send it: the step is finished and the state saved."""
 
+import os
 import signal
-import sys
 from types import FrameType, TracebackType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -33,7 +33,8 @@ class Interruption:
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
-        print('\nfinishing the step and saving; Ctrl-C again stops at once', file=sys.stderr)
+        # not by print, which the signal may have interrupted: Python refuses to enter it twice
+        os.write(2, b'\nfinishing the step and saving; Ctrl-C again stops at once\n')
 
 
 def ignore_signals(worker: int) -> None:
