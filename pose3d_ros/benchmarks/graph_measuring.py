@@ -28,6 +28,7 @@ from pose3d_ros.benchmarks.scenes import scenes
 from pose3d_ros.benchmarks.sequential import Sequential
 from pose3d_ros.benchmarks.usage import Processors, cpu_s, peak_mib, resident_mib
 from pose3d_ros.camera import Camera
+from pose3d_ros.parent import end_with_parent, environment_of_child
 from pose3d_ros.stages import STAGES
 from pose3d_ros.transport import PROFILE_VARIABLES
 
@@ -51,7 +52,8 @@ def in_own_process(measure: Callable[..., _T], *given: object) -> _T:
     :raises OSError: the graph did not come, or ended.
     """
     context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    ours = environment_of_child({})
+    with ProcessPoolExecutor(1, context, end_with_parent, (ours,)) as pool:
         return pool.submit(measure, *given).result()
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pose3d_ros.domains import own_domain_id
+from pose3d_ros.parent import environment_of_child
 from pose3d_ros.transport import child_environment
 
 _STOP_TIMEOUT_S = 10.0
@@ -40,7 +41,7 @@ class Starter:
         log_dir.mkdir(parents=True, exist_ok=True)
         self._log_dir = log_dir
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._environment = child_environment(os.environ)
+        self._environment = environment_of_child(child_environment(os.environ))
         # a graph of its own, whatever else runs on this machine or network
         self._environment.setdefault('ROS_DOMAIN_ID', str(own_domain_id()))
 

@@ -8,10 +8,12 @@ import sys
 from functools import partial
 
 from pose3d_ros.nodes.interrupts import leave_at_once
+from pose3d_ros.parent import end_with_parent
 
 
 def _run(name: str) -> None:
     leave_at_once()
+    end_with_parent()
     importlib.import_module(f'pose3d_ros.nodes.{name}').main()
 
 
