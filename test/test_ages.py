@@ -163,6 +163,22 @@ def test_simulated_time_is_what_ages_are_counted_in(
     assert "500 ms old, older than 'max_age_ms' (300 ms)" in capfd.readouterr().err
 
 
+def test_the_last_images_of_a_bag_that_starts_again_are_begun_and_named_as_such(
+    graph: Any, fakes: Fakes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """/clock jumps back while they are on their way: nothing is to be synchronised."""
+    node = DetectorNode(**settings(max_age_ms=300.0, use_sim_time=True))
+    graph.add(node)
+    source, clock = Source(graph), graph.publisher(Clock, '/clock')
+    clock.publish(Clock(clock=header_at(1.6e9).stamp))
+    graph.wait(lambda: node.get_clock().now().nanoseconds, 'the clock')
+    source.image_at(1.6e9 + 3)
+    graph.wait(lambda: node.accounting.published == 1, 'the frame')
+    said = capfd.readouterr().err
+    assert 'lies 3000 ms ahead of /clock. Where a bag starts again that is of no matter' in said
+    assert 'synchronise' not in said and node.accounting.stale == 0
+
+
 def test_a_camera_in_simulated_time_is_named(
     graph: Any, fakes: Fakes, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,10 @@
 """pose3d bag: what comes out of a bag, what of an interrupted run, and every way it can fail."""
 
 import contextlib
+import io
+import re
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +27,7 @@ from pose3d_ros import cli
 from pose3d_ros.bags import BagError, open_bag
 from pose3d_ros.benchmarks.usage import resident_mib
 from pose3d_ros.camera import Camera
-from pose3d_ros.cli import bag as command
+from pose3d_ros.cli import bag_one
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes import bag_poses
 from pose3d_ros.nodes.bag_input import BagImages, recorded
@@ -147,7 +150,7 @@ def interrupt(bag: Path, out: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatc
     """Run until Ctrl-C, which comes at image 4."""
     fakes.at_image = StopAt(4)
     with monkeypatch.context() as patch:
-        patch.setattr(command, 'interrupts', stopped_by(fakes.at_image.event))
+        patch.setattr(bag_one, 'interrupts', stopped_by(fakes.at_image.event))
         assert run(bag, out) == 130
 
 
@@ -163,7 +166,7 @@ def test_an_interrupted_run_goes_on_and_gives_what_one_run_gives(
     assert run(bag, tmp_path / 'whole') == 0
     for number in (3, 14):
         fakes.at_image = StopAt(number)
-        monkeypatch.setattr(command, 'interrupts', stopped_by(fakes.at_image.event))
+        monkeypatch.setattr(bag_one, 'interrupts', stopped_by(fakes.at_image.event))
         assert run(bag, tmp_path / 'out') == 130
         assert 'goes on from here' in capsys.readouterr().err
         assert 0 < len(ours(read(tmp_path / 'out'))) < 3 * 30  # readable in between
@@ -177,6 +180,43 @@ def test_an_interrupted_run_goes_on_and_gives_what_one_run_gives(
     fakes_again.images.clear()
     assert run(bag, tmp_path / 'out') == 0
     assert 'nothing left to do' in capsys.readouterr().out and not fakes_again.images
+
+
+class Terminal(io.StringIO):
+    """What is printed where somebody looks."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def counts(self) -> list[tuple[int, int]]:
+        """Return what the bar said, one after the other, as (images done, images in all)."""
+        found = re.findall(r'(\d+)/(\d+) \[', self.getvalue())
+        return [(int(done), int(total)) for done, total in found]
+
+
+def test_the_bar_counts_images_to_the_end(
+    bag: Path, tmp_path: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of images alone, though the bag has twice as many other messages; also from where it was."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, 'stderr', terminal)
+    assert run(bag, tmp_path / 'whole') == 0
+    assert terminal.counts()[0] == (0, COUNT) and terminal.counts()[-1] == (COUNT, COUNT)
+    interrupt(bag, tmp_path / 'out', fakes, monkeypatch)
+    done, _ = terminal.counts()[-1]
+    assert done == len(ours(read(tmp_path / 'out'))) // 3 < COUNT
+    again = Terminal()
+    monkeypatch.setattr(sys, 'stderr', again)
+    assert run(bag, tmp_path / 'out') == 0
+    assert again.counts()[0] == (done, COUNT) and again.counts()[-1] == (COUNT, COUNT)
+
+
+def test_no_bar_where_nobody_looks(
+    bag: Path, tmp_path: Path, fakes: Fakes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(bag, tmp_path / 'out') == 0
+    said = capfd.readouterr()
+    assert said.err == '' and '\r' not in said.out, said
 
 
 def test_a_killed_run_leaves_its_parts(

@@ -17,7 +17,7 @@ from rclpy.serialization import deserialize_message
 
 from pose3d_ros import cli
 from pose3d_ros.camera import Camera
-from pose3d_ros.cli import bag_many
+from pose3d_ros.cli import bag, bag_many
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.models.runtime import RuntimeOptions
 from pose3d_ros.msg import Pose3DArray
@@ -94,8 +94,6 @@ def _be_killed(_pipe: object, _arguments: object) -> None:
 
 def _arguments(bags: list[Path], out: Path, *options: str) -> bag_many.argparse.Namespace:
     parser = bag_many.argparse.ArgumentParser()
-    from pose3d_ros.cli import bag
-
     bag.add_arguments(parser)
     return parser.parse_args([*map(str, bags), str(out), *options])
 

@@ -37,6 +37,19 @@ def test_memory_is_bounded_and_losses_are_counted() -> None:
     assert len(joiner) == 4 and joiner.unmatched == 6
 
 
+@pytest.mark.parametrize(
+    ('events', 'lost'),
+    [
+        ('i4 p4 p5 i6 p6 i4 p4', 1),  # of the loop before: the new one's pair ends their wait
+        ('i4 p4 p5 i6 p6 p4 i4', 1),
+        ('p5 p5', 1),  # of its stamp there is a later one
+        ('i1 i2 i3 p3', 0),  # images wait for nobody; they are not people
+    ],
+)
+def test_people_who_wait_no_longer_are_counted(events: str, lost: int) -> None:
+    assert joined(events)[1].unmatched == lost
+
+
 def test_people_of_an_image_that_left_the_buffer_do_not_join() -> None:
     assert joined('i1 i2 i3 i4 i5 p1')[0] == []
 

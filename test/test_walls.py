@@ -1,6 +1,7 @@
 """The walls of DESIGN: what may import what, and how large a file and a function may be."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,6 +88,17 @@ BELOW_TOOLS = [f for f in FILES if f.relative_to(PACKAGE).parts[0] not in TOOLS]
 def test_nothing_rests_on_commands_and_benchmarks(path: Path) -> None:
     above = {f'pose3d_ros.{name}' for name in TOOLS}
     assert not [module for module, _ in imports(path) if belongs(module, above)]
+
+
+def test_commands_do_not_import_each_other_in_a_circle() -> None:
+    """Also not inside functions, where Python would let them."""
+    commands = {module_of(f): f for f in FILES if f.parent == PACKAGE / 'cli'}
+    graph = {
+        name: {module for module, _ in imports(file) if module in commands}
+        for name, file in commands.items()
+    }
+    assert 'pose3d_ros.cli.bag_many' in graph['pose3d_ros.cli.bag']
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_importing_the_core_brings_neither_ros_nor_torch() -> None:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from pose3d_ros import stages
 from pose3d_ros.bags import BagError
 from pose3d_ros.benchmarks.report import positive
+from pose3d_ros.cli import bag_one
 from pose3d_ros.tables import Table
 
 _POLL_S = 0.2
@@ -97,12 +98,10 @@ def _single(arguments: argparse.Namespace, source: Path, folder: Path) -> argpar
 
 def captured(arguments: argparse.Namespace) -> Ended:
     """Run `pose3d bag` for one bag and return what it would have said; any error ends only it."""
-    from pose3d_ros.cli import bag
-
     start_s, said = time.monotonic(), io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            status = bag.run(arguments)
+            status = bag_one.run(arguments)
         except Exception as error:  # noqa: BLE001 a defect in one run: the others go on
             status = 1
             print(f'{type(error).__name__}: {error}')

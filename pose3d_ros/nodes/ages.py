@@ -59,6 +59,11 @@ def why_ageless(node: Node, header: Header) -> str:
         return ''
     if node.get_clock().now().nanoseconds == 0:
         cause = "this clock stands at zero: 'use_sim_time' is true, and nobody publishes /clock"
+    elif value_of(node, 'use_sim_time'):
+        cause = (
+            f'its stamp lies {ahead_ms:.0f} ms ahead of /clock. Where a bag starts again that is '
+            'of no matter; else image and /clock are not of the same time'
+        )
     else:
         cause = (
             f'its stamp lies {ahead_ms:.0f} ms ahead of this clock: synchronise the clocks, or see '

@@ -1,6 +1,6 @@
 """Joining an image with what was seen in it, by exact stamp, in bounded memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +16,7 @@ A = TypeVar('A')
 B = TypeVar('B')
 T = TypeVar('T')
 U = TypeVar('U')
+S = TypeVar('S', Frame, PersonArray)
 
 
 @dataclass(eq=False)
@@ -47,9 +48,11 @@ class _Side(Generic[T]):
     newest_ns: int = -1
     waiting: list[_Waiting[T]] = field(default_factory=list)
 
-    def drop_before(self, generation: int, stamp_ns: int) -> None:
-        key = (generation, stamp_ns)
+    def drop_before(self, generation: int, stamp_ns: int) -> int:
+        """Return how many things had to leave."""
+        before, key = len(self.waiting), (generation, stamp_ns)
         self.waiting = [w for w in self.waiting if (w.generation, w.stamp_ns) >= key]
+        return before - len(self.waiting)
 
 
 class Joiner(Generic[A, B]):
@@ -108,20 +111,19 @@ class Joiner(Generic[A, B]):
 
     def _hold(self, new: _Waiting[T], side: _Side[T]) -> int:
         """Let a thing wait, in place of one of its stamp; return how many had to leave for it."""
-        own = (new.generation, new.stamp_ns)
+        before, own = len(side.waiting), (new.generation, new.stamp_ns)
         side.waiting = [w for w in side.waiting if (w.generation, w.stamp_ns) != own]
         side.waiting.append(new)
-        too_many = len(side.waiting) - self.capacity
-        for _ in range(too_many):
+        for _ in range(len(side.waiting) - self.capacity):
             leaving = next((w for w in side.waiting if not w.kept), side.waiting[0])
             side.waiting.remove(leaving)
-        return max(0, too_many)
+        return before + 1 - len(side.waiting)
 
     def _matched(self, left: _Waiting[A], right: _Waiting[B]) -> tuple[A, B]:
         generation = max(left.generation, right.generation)
         # people come in the order of their images, so older images wait for nobody
         self._left.drop_before(generation, left.stamp_ns)
-        self._right.drop_before(generation, -1)
+        self.unmatched += self._right.drop_before(generation, -1)
         return left.thing, right.thing
 
 
@@ -221,19 +223,20 @@ class JoiningStage(Stage):
                 throttle_duration_sec=LOG_EVERY_S,
             )
             return
-        self._hand_over(self._joiner.add_left(stamp_ns(frame.header), frame))
+        self._join(self._joiner.add_left, frame)
 
     def _take_persons(self, message: PersonArray) -> None:
+        self._join(self._joiner.add_right, message)
+
+    def _join(self, add: Callable[[int, S], tuple[Frame, PersonArray] | None], thing: S) -> None:
         before = self._joiner.unmatched
-        self._hand_over(self._joiner.add_right(stamp_ns(message.header), message))
-        if self._joiner.unmatched > before:
-            self.accounting.count('unmatched')
+        pair = add(stamp_ns(thing.header), thing)
+        if lost := self._joiner.unmatched - before:
+            self.accounting.count('unmatched', lost)
             self.get_logger().warning(
                 f'{self._joiner.unmatched} results came without their image so far: the image was '
                 "lost, or left the buffer before (parameter 'buffer')",
                 throttle_duration_sec=LOG_EVERY_S,
             )
-
-    def _hand_over(self, pair: tuple[Frame, PersonArray] | None) -> None:
         if pair is not None:
             self.submit(*pair)
