@@ -1,3 +1,6 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 # make setup        everything needed, into .venv: ROS 2 from wheels, this package with its messages
 # make demo         setup, then the demonstration
 # make test         setup, weights and clips, then all tests, two files at a time

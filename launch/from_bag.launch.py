@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Absolute 3D poses of the people in a rosbag2 bag, whose images are played as a camera would.
 
     ros2 launch pose3d_ros from_bag.launch.py bag:=drive image_topic:=/front/image_raw rviz:=true

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Absolute 3D poses of the people in a film, image folder or webcam, played as a camera would.
 
     ros2 launch pose3d_ros from_video.launch.py source:=film.mp4 field_of_view_deg:=65 rviz:=true

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Absolute 3D poses of the people in the images of several cameras: a pipeline for each.
 
     ros2 launch pose3d_ros multi_camera.launch.py cameras:=front,rear

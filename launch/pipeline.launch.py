@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Absolute 3D poses of the people in a camera's images.
 
 A camera that publishes /camera/image_raw and /camera/camera_info:

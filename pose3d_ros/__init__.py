@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Absolute 3D poses of people from a camera, in metres (3DMPPE, Moon et al., ICCV 2019)."""
 
 import sys

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Writing a bag in parts, so that what was written stays readable whatever happens next.
 
 A part is an mcap file of the bag's folder, as rosbag2 itself splits bags. It gets its name when it

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Recording messages as they come: from a thread, in whole parts, and with a count of what is lost.
 
 Whoever hands messages over waits for no disk. What a slow one cannot take waits in bounded memory;

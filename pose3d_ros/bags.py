@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Reading and writing rosbag2 bags without ROS, on rosbags."""
 
 from collections.abc import Collection, Iterator, Sequence

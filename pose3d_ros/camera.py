@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The pinhole camera with lens distortion: pixels to rays, points to pixels."""
 
 from dataclasses import dataclass, field, replace

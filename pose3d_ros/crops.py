@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """From a box to a crop of fixed size, and back: for one image and many people at once."""
 
 from dataclasses import dataclass

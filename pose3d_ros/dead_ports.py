@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What Fast DDS makes of a reader that was killed (SIGKILL, a crash), and how it is kept from it.
 
 A participant receives at a port in shared memory: a file, fastrtps_port and a number, and a lock

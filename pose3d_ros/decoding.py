@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Compressed pictures in memory to arrays, when whoever sent them is not trusted."""
 
 from io import BytesIO

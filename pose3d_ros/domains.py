@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Which ROS domain a graph of its own gets: a free one of this machine, for as long as we live.
 
 Demonstration, benchmarks and tests start graphs that must hear neither each other nor a robot. All

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of poses: over the camera's image, and in space. The same person, the same colour."""
 
 import zlib

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Whether a stage computes the same on another device or in fewer digits: one look at a picture.
 
 The picture is drawn (`mannequin`): the default networks differ between f32 and fewer digits on it

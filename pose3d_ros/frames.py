@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """From one coordinate frame into another: points, velocities and their covariances."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A Kalman filter of position and velocity, of many people at once.
 
 The white noise acceleration model of Bar-Shalom, Li and Kirubarajan, "Estimation with Applications

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Which way is up, and where the floor is: a guess from how people stand, for pictures."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How a stage is loaded: once for all nodes of a process that want the same, and on the CPU where
 its device is missing and that is wanted."""
 

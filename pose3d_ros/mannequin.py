@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A standing person, drawn: enough of one for detectors and pose networks to be sure of it.
 
 Networks are compared on it (`equality`), wherever they run, without a picture to ship.

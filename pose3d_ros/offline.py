@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The stages and the tracker over the frames of a source, into a folder of results."""
 
 import threading

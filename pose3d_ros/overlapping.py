@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The stages over images faster than one after the other, with the same results in the same order.
 
 While the networks of one image run, others are decoded, cut into crops, and their outputs read. The

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What the stages hand on: everybody of one image, as frozen dataclasses of arrays."""
 
 from collections.abc import Sequence

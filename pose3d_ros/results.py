@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The folder of results that `pose3d video` writes, and reading it again (docs/video.md)."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Every joint set the package knows: names, bones, mirror pairs, root."""
 
 from dataclasses import dataclass

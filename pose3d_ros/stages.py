@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The three stages by name: which classes and weight files make a detector, rootnet, posenet."""
 
 import importlib.util

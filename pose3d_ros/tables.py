@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Tables of numbers, for people and in Markdown."""
 
 import math

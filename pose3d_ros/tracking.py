@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Ids that last from frame to frame: ByteTrack (Zhang et al., ECCV 2022, arXiv 2110.06864).
 
 Every track predicts its box; the certain boxes of the new image are joined with all tracks, then

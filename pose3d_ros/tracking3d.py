@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Where people are and how they move, in metres: a Kalman filter for each id of `tracking`.
 
 What makes roots wrong is mostly the unknown stature of a person, which is the same in every image:

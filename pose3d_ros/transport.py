@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What every process of ours does so that large images arrive, and arrive fast.
 
 With the defaults of Fast DDS a 1080p image sent best effort is mostly lost; with the profile in

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Frames of a video file, an image folder or a webcam; and the video that is written of them."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The files of the weights table: `path()` gives a verified local one, `install()` brings them in.
 
 Nothing in this module reaches for the network: what downloads is the command `pose3d fetch`, in

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The files the project uses but does not carry: where each comes from, its sha256, its licence.
 
 Every file is a member of a package in a public registry, but for those of the group ON_DEMAND:

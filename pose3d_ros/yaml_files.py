@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """YAML of small files that people write: cameras, recipes, folders.
 
 `yaml.safe_load` runs no code, but some hundred bytes can still name thousands of millions of

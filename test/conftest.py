@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures of all tests: a ROS domain of their own, and a graph to publish into."""
 
 import contextlib

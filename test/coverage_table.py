@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What the tests reach of the core, the nodes and the commands; status 1 where that is too little.
 
 coverage json -q -o - | python test/coverage_table.py

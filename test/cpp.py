@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """C++ against the messages: what its author writes into CMakeLists.txt, and the environment."""
 
 import os

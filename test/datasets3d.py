@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Tiny data sets in the real formats, made of 3D points seen by known cameras."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Small detectors with seeded random weights, of the architectures that `detr` takes."""
 
 from collections.abc import Callable

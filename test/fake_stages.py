@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Stages without networks for the commands, which load them from the tables of stages."""
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Stages without networks, whose time and boxes a test sets, and a camera on a real clock."""
 
 import threading

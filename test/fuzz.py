@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Fuzz every reader, guided by coverage: `make fuzz` (docs/fuzzing.md).
 
     python test/fuzz.py [--cases N] [--seed S] [--out DIR] [TARGET ...]

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Targets of the fuzzers: files of cameras, results, data sets, weights and bags."""
 
 import gzip

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Changes of whole inputs: the ones that a fuzzer of single bytes seldom finds.
 
 Every function takes bytes and a source of chance, and returns other bytes. Hypothesis and the

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What reads input that may be damaged or hostile, and what may come of it.
 
 Each target takes bytes. Three things are right: a value that can be used, the exception that the

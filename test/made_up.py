@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Annotations of people who never were: random, but every number fits the others."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Nodes as processes, and a lifecycle manager that asks them by the standard services."""
 
 import os

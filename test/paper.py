@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What the original 3DMPPE computed with random weights made by a rule (benchmarks/rule_weights).
 
 fixtures/paper_networks.npz holds two of its inputs and what RootNet, and PoseNet for 18 joints,

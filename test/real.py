@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Real footage and real networks, in f32, each loaded once per run of the tests."""
 
 from functools import cache

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Frames that are too old are not begun, by whichever stage, and every stage says its times."""
 
 import math

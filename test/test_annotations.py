@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Annotations keep their arrays in step, and change joint sets by name."""
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Crops are varied as the original does it, and joints follow their pixels."""
 
 from dataclasses import replace

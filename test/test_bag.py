@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """pose3d bag: what comes out of a bag, what of an interrupted run, and every way it can fail."""
 
 import contextlib

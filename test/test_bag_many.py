@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """pose3d bag with several bags: in processes, on Ray, with one that fails, by real networks."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Memory that runs out: batches halve, it is said, and an image that is too large is named."""
 
 import logging

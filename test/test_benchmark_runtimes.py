@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`pose3d benchmark runtimes`: each way of a network once a turn, the first as the baseline."""
 
 import json

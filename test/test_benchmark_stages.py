@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`pose3d benchmark stages`: the baseline is the original, and each way is a process of its own."""
 
 from pathlib import Path

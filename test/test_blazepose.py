@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The 3D pose network: each person alone, mirrored, turned; and the posenet around it."""
 
 import dataclasses

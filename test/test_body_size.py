@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Depth from apparent bone lengths, on a body of known size at known places."""
 
 import numpy as np

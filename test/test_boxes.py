@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Result files: own boxes, and those of 3DMPPE's detector and RootNet."""
 
 import json

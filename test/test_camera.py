@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The camera: pixels to rays and back, YAML files, and what it refuses."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Images read out of their bytes are what rclpy reads."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Ctrl-C and SIGTERM in a command that writes files."""
 
 import signal

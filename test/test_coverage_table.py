@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Whether `make test MEASURED=1` sees what falls short."""
 
 import io

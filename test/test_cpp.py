@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A C++ package that uses the messages: found, compiled, linked and run as its author would."""
 
 from pathlib import Path

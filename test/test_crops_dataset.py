@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What networks learn from: targets by hand, balance, and samples that depend on nothing else."""
 
 import struct

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """MuCo-3DHP, MPII, MS COCO, MuPoTS-3D and 3DPW; and where data sets lie."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Ports in shared memory whose reader was killed: nobody rescues them, nobody takes them."""
 
 import fcntl

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The demo's graph of processes, on a few frames: what it leaves can be used."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The detectors in PyTorch by name: tables, nodes, command line, and what is said when not."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """DETR and its successors: what transformers gives, from folders and from DETR's own files."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Devices as a user meets them: parameters, what the log says, two cameras in one process."""
 
 import gc

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What README and docs say can be followed: links, commands, messages, packages to install."""
 
 import ast

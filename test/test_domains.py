@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """No two processes get the same ROS domain from us, and none is outside what Linux leaves alone."""
 
 import os

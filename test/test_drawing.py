@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Pictures: what is drawn where, in which colour, and what is left out."""
 
 import time

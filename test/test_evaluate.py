@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`pose3d evaluate`: small networks over made-up people, against the stages and the truth."""
 
 import json

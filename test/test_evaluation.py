@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The metrics: cases that can be computed by hand, and second formulations of the same."""
 
 import warnings

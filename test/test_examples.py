@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The examples for planners: what they say of hand-made people, alike in Python and C++."""
 
 import importlib.util

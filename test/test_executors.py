@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Inputs have an executor of their own: neither they nor all else wait for each other."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Exported detectors find the same people as transformers does in PyTorch, and run without it."""
 
 import contextlib

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """An exported Mask R-CNN finds the same people as torchvision does, and runs without it."""
 
 import contextlib

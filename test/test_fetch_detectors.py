@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Detectors from their publishers' sites: a site on this machine stands in for them."""
 
 import argparse

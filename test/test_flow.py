@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Images that come too fast, in bursts, after a pause, too large: what comes out, over topics."""
 
 import time

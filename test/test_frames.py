@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Moves between frames, against OpenCV's rotations, and of whole messages by TF."""
 
 import sys

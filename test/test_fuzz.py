@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Whatever is read: a value, or the exception that the reader names; in time and in memory.
 
 The same targets as `make fuzz` (docs/fuzzing.md), in some thousand cases that are the same in every

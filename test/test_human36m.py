@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Human3.6M: both conventions of t, both image layouts, protocols, folders of one's own."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """ImageNet weights are read from each of the files that carry some, and no code with them."""
 
 import gzip

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Cameras that are not calibrated, over real topics: what is assumed, said, refused and ignored."""
 
 import threading

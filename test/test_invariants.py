@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What must not change, whatever the numbers: of our own geometry exactly, of networks by a bound.
 
 The networks' parts have tests of their own (test_rtmpose.py, test_blazepose.py, test_yolox.py);

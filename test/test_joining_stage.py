@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The stages that join an image with its people: what they count, say, hold and refuse."""
 
 import re

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The launch file, its parameter file and its RViz layout agree with each other and the nodes.
 
 `launch` comes with a ROS installation only. What can be known without it is read from the text

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The launch files beside pipeline.launch.py: their arguments, and what they start.
 
 As in test_launch.py: what needs `launch` runs where it is installed, the rest everywhere.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The launched graph at work: managed, killed and started again, ended by Ctrl-C.
 
 With a ROS installation only, as in test_launch.py; real processes and networks.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The managed life of the nodes, asked for over the standard services as a manager does."""
 
 import time

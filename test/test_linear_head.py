@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The last layer apart: the same numbers as within the network, and what it is worth in bf16."""
 
 from pathlib import Path

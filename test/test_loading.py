@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How stages are loaded: shared by the nodes of a process, on the CPU at need, and compared."""
 
 import gc

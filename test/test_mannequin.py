@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The picture on which networks are compared: they must be sure of it, and it must show faults."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """RViz markers over several frames: who keeps his, who fades, and what is deleted when."""
 
 from collections.abc import Sequence

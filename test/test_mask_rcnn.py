@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN: what torchvision's own network gives, from its own files, without masks."""
 
 import copy

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`pose3d benchmark motion`: what is scored, and against what truth."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The metrics of MuPoTS-3D: by hand, and against the loops of the scripts that define them."""
 
 import numpy as np

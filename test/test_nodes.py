@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Proof of life of each node and the chain, on real weights and footage, over real topics."""
 
 import re

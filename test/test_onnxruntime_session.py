@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Devices of ONNX Runtime: names, options of their providers, and what is said where one fails."""
 
 import sys

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """BlazePose as ONNX: the numbers of LiteRT, whose file it is, and of OpenVINO, on real crops."""
 
 from functools import cache

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Every reader gives what the original code's own reader gives for the same folder.
 
 fixtures/originals_readers.npz holds what the data set classes of mks0601/3DMPPE_POSENET_RELEASE

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The files that describe the package agree, and what is installed is what they describe."""
 
 import ast
@@ -215,3 +217,18 @@ def test_a_program_runs_with_its_exit_status() -> None:
 )
 def test_files_are_where_ros_looks_for_them(name: str) -> None:
     assert (installed('share/pose3d_ros') / name).is_file()
+
+
+def test_every_source_file_says_whose_it_is_and_under_which_licence() -> None:
+    sources = [
+        file
+        for folder in ('pose3d_ros', 'test', 'launch', 'examples')
+        for file in (ROOT / folder).rglob('*')
+        if file.suffix in ('.py', '.c', '.cpp', '.hpp') and 'msg' not in file.parts  # generated
+    ]
+    assert len(sources) > 300
+    for source in sources:
+        if text := source.read_text():
+            head = text.splitlines()[:3]
+            assert any('Copyright 2026 pose3d_ros maintainers' in line for line in head), source
+            assert any('SPDX-License-Identifier: Apache-2.0' in line for line in head), source

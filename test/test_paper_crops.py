@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Boxes, crops and coordinates are those of the original 3DMPPE."""
 
 import numpy as np

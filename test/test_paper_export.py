@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Exported networks compute what the original ones did, and no other file passes for one."""
 
 import re

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The paper's networks as real nodes on real footage, as snapshots and exported."""
 
 import json

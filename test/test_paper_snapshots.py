@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Snapshots are read, each tells which network it holds, and whatever else is refused."""
 
 import pickle

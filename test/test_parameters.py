@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Parameters: described, ranged, changed where that makes sense, and refused with a reason."""
 
 from pathlib import Path

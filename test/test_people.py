@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What the stages hand on: shapes that do not fit are refused, rows stay together."""
 
 import dataclasses

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Where a body stands: exact where everything fits, sober where nothing does."""
 
 import numpy as np

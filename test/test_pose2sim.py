@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The reader of the calibrated clips, on the real files of `pose3d fetch clips`."""
 
 import shutil

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Protocols: oracles score 0, known offsets known errors, tables are complete and in order."""
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """8 bits: rounded by the book, where a range says so alone; the default networks in them."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Recipes are the published ones, and files change what they name."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Recording into a bag: in whole parts, beside a slow disk, a full one, and one that hangs."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Bags played into the graph: loops, other speeds, a clock that stands still, and bad stamps."""
 
 import contextlib

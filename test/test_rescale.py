@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """pose3d rescale on what pose3d video wrote: the rule, the record, and what is refused."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The 2D keypoints: each person alone, peaks between bins, crops where the boxes are."""
 
 import cv2

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What runs a network, in each runtime: its input as promised, batches of any size, threads in
 turns."""
 

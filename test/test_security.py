@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """No shell, no network, nothing swallowed, nobody else's files; what SECURITY.md says."""
 
 import ast

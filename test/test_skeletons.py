@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Every joint set is consistent in itself, and the paper's are the paper's."""
 
 import re

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`pose3d benchmark soak`: what grows is told from what does not, and a real graph is looked at."""
 
 import json

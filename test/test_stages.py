@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The stages by name: what can be asked for, and what is said when its weights are missing."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`pose3d synth`: the files, their meaning, that they come again, and what happens in between."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`target_frame` with the real tf2_ros, which comes with a ROS installation only.
 
 Everywhere else test_frames.py has a stand-in for it.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Tracks over real topics: who is confirmed, who coasts and for how long, changed at run time."""
 
 import time

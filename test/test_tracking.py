@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Ids that last: who is who over time, on made-up motion and on real footage."""
 
 import time

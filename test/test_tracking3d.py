@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Where people are and how fast: cases computed by hand, and a filter that is honest."""
 
 import time

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The command `pose3d train`: from data sets to snapshots, in one process and in two."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`pose3d train-smoke`, the whole way once, in its shortest form; and what its figures mean."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Training goes on as if nothing had happened, whatever happened, and leaves what can be read."""
 
 import functools

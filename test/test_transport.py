@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Large images arrive, in two processes over real topics; and what the user has set stays."""
 
 import ctypes

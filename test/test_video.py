@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """pose3d video and what it reads and writes: real footage, and fakes for all that goes wrong."""
 
 import json

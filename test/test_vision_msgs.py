@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """People as detections of vision_msgs: the numbers everywhere, the topics where it is installed.
 
 That package is in no registry of Python's; here its messages are written down once more.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The layouts show what the nodes publish, upright; pictures of the docs can be made."""
 
 import importlib

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The table of files, their verification, and `pose3d fetch`: no test here uses the network."""
 
 import argparse

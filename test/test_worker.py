@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The threads of a stage: what is in work at once, in which order it ends, what is lost."""
 
 import threading

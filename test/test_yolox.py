@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The detector: the published graph at any size, letterbox, decoding, and what is kept."""
 
 import warnings

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """People to train on that are made up, a tiny network, and the command with both in it.
 
 Run as a script, it is `pose3d train` with a data set `made_up`, whose folder is written first.

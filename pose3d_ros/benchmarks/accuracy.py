@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy of roots and poses on the calibrated clip of one person (pose3d fetch clips)."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The three stages without a graph: what their networks need is the bound of every graph."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Measure `pose3d bag` against the networks alone, on a bag made of a clip."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How the people of the calibrated clip of several people really move: four cameras say so.
 
 The nodes' stages look at every frame of every camera. In the first frame, roots of different

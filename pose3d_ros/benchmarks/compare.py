@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Compare the files that two runs of a benchmark wrote with --out: ratios, row by row."""
 
 import argparse

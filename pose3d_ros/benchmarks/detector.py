@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Detection of pedestrians in labelled frames of vtest.avi (pose3d fetch vtest)."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """One detector of `pose3d benchmark detectors`, in a process of its own: what it takes is its own.
 
 Reads a job from the standard input and writes what was measured to the standard output, as JSON.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Measure time and memory of every detector, with the stages behind it, on the same real frames."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Ranges of the networks that run in 8 bits, measured anew, and what 8 bits change in the results.
 
 Two cameras of the clip of three people give the ranges, the other two are looked at. `--write`

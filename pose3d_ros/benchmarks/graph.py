@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Measure the graph over topics: rates, ages, what is not a network, load, transports, memory."""
 
 import argparse

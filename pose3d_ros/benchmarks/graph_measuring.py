@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Measuring one graph, in a process of its own: Fast DDS takes its settings once per process."""
 
 import multiprocessing

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What `benchmark graph` measures, and what comes of it: plain values that go between processes."""
 
 from dataclasses import dataclass, field

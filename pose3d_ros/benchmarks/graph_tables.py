@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The tables of `benchmark graph`, and the plot of the load curves."""
 
 from collections.abc import Iterable, Sequence

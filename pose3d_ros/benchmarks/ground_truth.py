@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Where the subject of the calibrated clip really is: four cameras at once say so.
 
 The 2D keypoints of all four cameras, each the mean over the image and its mirror image, are

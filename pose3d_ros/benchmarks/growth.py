@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Whether a number that is looked at again and again grows: its slope, robustly, and a verdict."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Score ids, velocities and smoothing, on made-up walkers and on the clip of several people."""
 
 import argparse

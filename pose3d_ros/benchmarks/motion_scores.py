@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How well people whose true ways are known are followed: ids, velocities, who is hidden."""
 
 from collections.abc import Sequence

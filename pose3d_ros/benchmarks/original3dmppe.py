@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """RootNet and PoseNet run as the original code runs them: the baseline of `benchmark stages`.
 
 One crop after the other, in eager PyTorch, with the original's heads: nothing is folded, laid out

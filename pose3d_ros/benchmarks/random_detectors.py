@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Detectors of the published sizes with random weights: their time is that of the published ones.
 
 The sizes are those of the repositories on the Hugging Face hub that the weights table names.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How results are given out, to people and programs, and the machine they were measured on."""
 
 import argparse

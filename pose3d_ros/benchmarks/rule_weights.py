@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Random weights of RootNet and PoseNet that a rule makes of each tensor's name and shape.
 
 What the original code computed with the same weights is known (test/fixtures), so whoever follows

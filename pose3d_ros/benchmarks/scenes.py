@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Images of any size with any number of people, out of real frames."""
 
 from itertools import islice

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The plain way: one image after the other, crop by crop, the image read anew by every stage.
 
 The baseline of `benchmark graph`: DETR and the networks of the paper as the course project ran

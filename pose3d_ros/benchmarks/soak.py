@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Let the graph run for long and tell whether memory, threads, handles, age or losses grow."""
 
 import argparse

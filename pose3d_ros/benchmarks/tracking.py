@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Compare boxes that tracks predict between detections with detection on every frame."""
 
 import argparse

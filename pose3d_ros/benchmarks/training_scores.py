@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What a trained pair is worth on held-out people, beside predictors that have learned nothing."""
 
 from collections.abc import Mapping, Sequence

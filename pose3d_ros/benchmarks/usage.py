@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What processes use of the machine: processor time and memory, and what others take of it."""
 
 import os

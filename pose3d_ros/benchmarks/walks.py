@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Made-up people who walk about before a camera, cross, stop and turn, as networks would see them.
 
 Ways and velocities are known. The errors put onto roots are as large, and last as long, as those

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The command `pose3d`: the offline jobs, one sub-command a file."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Find the people in rosbag2 bags: the same bags again, with the poses of everybody in metres."""
 
 import argparse

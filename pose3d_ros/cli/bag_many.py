@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Many bags: a process for each, so many at a time on this machine, or on all of a Ray cluster."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """One bag of `pose3d bag`: its arguments to a job, the run, and what there is to say of it."""
 
 import argparse

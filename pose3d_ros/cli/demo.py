@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Run the whole graph on a calibrated clip and leave a bag, a video and pictures."""
 
 import argparse

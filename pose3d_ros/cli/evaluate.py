@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Score RootNet, PoseNet, or files of their results by the published protocols."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Write a network of PyTorch as an ONNX file, which the nodes run without PyTorch."""
 
 import argparse

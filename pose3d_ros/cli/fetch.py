@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Download the networks (and, if asked, the test clips), verify them and put them in the cache."""
 
 import argparse

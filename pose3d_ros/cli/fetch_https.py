@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Download one file from the site of its publisher, going on where an earlier run broke off."""
 
 import http.client

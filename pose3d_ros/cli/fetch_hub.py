@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Get folders of networks from the Hugging Face hub, by its own client, and record what came."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The models of `pose3d video` and `pose3d bag`: their arguments, what they depend on, loading."""
 
 import argparse

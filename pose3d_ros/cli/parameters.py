@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Print the page of all parameters of the nodes, in Markdown."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Correct the distances of `pose3d video` with a guessed camera when its focal length is known.
 
 The folder stays as it is. A new one gets poses.jsonl, camera.yaml and run.json, all at once.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Make a data set of synthetic people, in Human3.6M's format, to train and test on."""
 
 import argparse

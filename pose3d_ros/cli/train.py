@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Train RootNet or PoseNet on data sets, in one process or many."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The whole way once: synthetic people, small networks trained on them, scored, exported, run.
 
 Each step is a command of `pose3d` that is printed as a user would type it. The networks are

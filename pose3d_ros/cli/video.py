@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Find the people of a video, an image folder or a webcam: poses in metres as JSON, pictures."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What every data set is read into: people in images, as one frozen dataclass of arrays.
 
 A reader is a function of a folder and a split that returns `Annotations`; everything behind it

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What the readers of all data sets end with: columns checked and put together as Annotations."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How crops of people are varied while RootNet and PoseNet learn, as 3DMPPE does (Moon et al.,
 ICCV 2019): size, rotation, mirror image, colours, and a rectangle of noise in front of the person.
 

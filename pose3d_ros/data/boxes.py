@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Result files of a detector or a RootNet: boxes, or boxes and roots, for a data set's images.
 
 All are JSON lists in the style of MS COCO's results; `image_id` is the data set's own.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """MS COCO keypoints: a 2D data set, with thorax and pelvis added.
 
 Annotations: person_keypoints_train2017.json or ..._val2017.json, as published. Images:

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """People of data sets as what RootNet and PoseNet train on: crops, and where joints lie in them.
 
 What a sample is depends on the seed, the epoch and the sample's place in it alone, not on the

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The data sets by name, and where they lie: data stays with its owner, paths come from outside."""
 
 from collections.abc import Callable

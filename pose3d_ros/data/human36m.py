@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Human3.6M as 3DMPPE has it, and any other folder of the same format (`pose3d synth` writes one).
 
 Annotations, one set of three files for each subject N (a number):

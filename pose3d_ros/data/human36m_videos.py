@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Names of Human3.6M's films, whose frames the course project's image tree has."""
 
 from pose3d_ros.data.annotations import DataError

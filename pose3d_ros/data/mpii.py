@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """MPII Human Pose in the annotation file of 3DMPPE: a 2D data set.
 
 Annotations: train.json, in the style of MS COCO, with `num_keypoints` and 16 x (x, y, visible) in

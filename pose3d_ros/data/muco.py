@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """MuCo-3DHP, composed of people of MPI-INF-3DHP, as 3DMPPE has it: for training.
 
 Annotations: MuCo-3DHP.json, in the style of MS COCO: an image has `f` and `c`, an annotation

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """MuPoTS-3D in the annotation file of 3DMPPE: several people, for testing.
 
 Annotations: MuPoTS-3D.json, in the style of MS COCO: an image has `intrinsic` (fx, fy, cx, cy), an

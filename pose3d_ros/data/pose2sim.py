@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The two calibrated clips of Pose2Sim: four synchronised, calibrated cameras around 1 to 3 people.
 
 `pose3d fetch clips` brings them (PyPI pose2sim, BSD-3-Clause). The calibration is a Qualisys file.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """3DPW in the annotation files of 3DMPPE.
 
 Annotations: 3DPW_train.json, 3DPW_validation.json, 3DPW_test.json, in the style of MS COCO: an

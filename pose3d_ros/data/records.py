@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """JSON files of annotations, read by columns: lists of objects in, arrays out.
 
 Most of the data sets of 3DMPPE come as files in the style of MS COCO: one list of images, one of

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Pages of pictures of a data set: whether what is drawn into them fits, at a glance."""
 
 from collections.abc import Sequence

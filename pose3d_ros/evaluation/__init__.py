@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How good are boxes, roots and poses.
 
 The metrics, functions of arrays, are at hand here; `multi_person` has those of MuPoTS-3D. The other

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Trivial predictors: what a network has to beat, fitted on a training split."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How good are boxes, roots and poses: the usual metrics, as functions of arrays.
 
 Every 3D metric returns one value per pose, so that the caller averages, and can say how far the

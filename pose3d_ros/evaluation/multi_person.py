@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The metrics of MuPoTS-3D: several people in an image, who have to be told apart first.
 
 3DPCK is what Mehta et al.'s MATLAB script computes ("Single-Shot Multi-Person 3D Pose Estimation

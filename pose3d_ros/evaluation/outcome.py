@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What an evaluation says: runs side by side, as JSON, Markdown tables and a plot."""
 
 import json

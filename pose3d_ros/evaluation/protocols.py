@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The published protocols: annotations and what was found, to one `Evaluation`."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The files of poses that the original PoseNet writes, written and read: millimetres there.
 
 For Human3.6M it is `bbox_root_pose_human36m_output.json`, for MuPoTS-3D the two .mat files that the

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Files of boxes and roots (`data.boxes`) as subjects, and back."""
 
 from pathlib import Path

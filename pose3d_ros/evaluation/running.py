@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """RootNet and PoseNet over a whole data set: crops of many images at once, results in metres."""
 
 from collections import deque

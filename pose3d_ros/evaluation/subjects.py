@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Whom the networks look at: people of a data set, with boxes and roots from one source or another.
 
 Where boxes and roots come from decides what a figure means, so it is kept with them.

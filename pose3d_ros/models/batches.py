@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """People in batches: of few sizes, and no larger than memory turned out to hold."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """BlazePose GHUM 3D landmarks (Bazarevsky et al., arXiv 2006.10204; Grishchenko et al.,
 arXiv 2206.11678).
 

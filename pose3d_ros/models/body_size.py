@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Distance from apparent size: how far away are bones that look this long?
 
 The default root estimate. Bones of an adult have known lengths, up to stature; a bone seen at

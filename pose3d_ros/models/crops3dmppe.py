@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Boxes, crops and coordinates as 3DMPPE has them (Moon et al., ICCV 2019).
 
 The published weights depend on each of these, also where another choice would be better: a box

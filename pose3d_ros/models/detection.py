@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What every detector shares: the options, and who is kept of the boxes it finds."""
 
 from dataclasses import dataclass

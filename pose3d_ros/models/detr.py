@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """DETR person detector (Carion et al., "End-to-End Object Detection with Transformers", ECCV 2020)
 and its successors: RT-DETR, D-FINE, Conditional and Deformable DETR, YOLOS and whatever else
 transformers loads as AutoModelForObjectDetection.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """DETR's original files, as facebookresearch/detr writes them, for transformers' DETR.
 
 The weights are the same, under other names: the transformer's projections of queries, keys and

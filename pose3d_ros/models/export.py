@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Networks of PyTorch as ONNX files, compared with PyTorch before they get their name."""
 
 import hashlib

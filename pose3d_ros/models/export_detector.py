@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What all exported detectors have in common: what a file says, and how it is compared."""
 
 import json

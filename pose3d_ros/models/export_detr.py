@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """DETR and its successors as ONNX files: network, scores and boxes in one graph.
 
 What stays outside is the scaling of the image; the graph takes it as transformers' image processor

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN of torchvision as an ONNX file: all from the scaled image to people in one graph.
 
 How many boxes torchvision's parts pass on depends on the image, which PyTorch's exporter does not

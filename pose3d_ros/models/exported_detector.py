@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Detectors as `pose3d export` writes them, in OpenVINO or ONNX Runtime, without PyTorch: DETR and
 its successors, and Mask R-CNN.
 

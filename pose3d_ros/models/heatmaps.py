@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What RootNet and PoseNet share behind the backbone: upsampling, and where a heatmap's mass lies.
 
 Integral regression (Sun et al., "Integral Human Pose Regression", ECCV 2018): the coordinate is the

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Runs a PyTorch network on whole images: a module, a device and a precision."""
 
 import threading

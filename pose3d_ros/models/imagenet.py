@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """ImageNet weights for a backbone, from the files in which they are published, read without
 running code.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The default rootnet: 2D keypoints, the camera and body size give the root."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The last layer of a network, computed apart and in full precision.
 
 In bf16 a weight has 8 bits. Over the thousand inputs of a regression layer the rounding of its

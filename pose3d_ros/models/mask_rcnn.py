@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN person detector (He et al., "Mask R-CNN", arXiv 1703.06870), as torchvision has it.
 
 The networks are torchvision's `maskrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn_v2`, trained on

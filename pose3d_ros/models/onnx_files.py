@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The .onnx files of `pose3d export`, and the exported networks of the paper.
 
 A file says in its metadata what it is. Whatever else comes under the name is refused, with what

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """ONNX graphs made ready for ONNX Runtime: cut, in f16, and fed with images as they come."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A network in ONNX Runtime: on NVIDIA GPUs, by CUDA or TensorRT, and on processors.
 
 Options of the providers: onnxruntime.ai/docs/execution-providers.

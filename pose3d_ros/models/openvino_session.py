@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A network in OpenVINO: on processors, and on Intel's GPUs and NPUs."""
 
 from collections.abc import Sequence

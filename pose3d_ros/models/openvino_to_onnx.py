@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A network that OpenVINO has read, written as ONNX: how a .tflite file reaches ONNX Runtime.
 
 Of OpenVINO's operations these are the ones of which BlazePose consists (`linear_head.split_heads`

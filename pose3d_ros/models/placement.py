@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """From joints around the hips to joints in front of the camera: where the body stands.
 
 Given joints W relative to the root and the rays x, y of the same joints in the image, the

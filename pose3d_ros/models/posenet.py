@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """PoseNet of 3DMPPE (Moon et al., ICCV 2019), which is the integral regression of Sun et al.
 (ECCV 2018): the joints of a person around its pelvis.
 

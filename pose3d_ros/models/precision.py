@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What OpenVINO is to compute in: what is asked for, or what is soonest done and accurate."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Networks in 8 bits: where their graphs are rounded, and to which ranges.
 
 The scheme is that of Jacob et al., "Quantization and Training of Neural Networks for Efficient

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """ResNets (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016).
 
 The backbone of the paper's RootNet and PoseNet, without the classifier. Theirs are ResNet-50, -101

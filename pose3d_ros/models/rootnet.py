@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """RootNet (Moon et al., "Camera Distance-aware Top-down Approach for 3D Multi-person Pose
 Estimation from a Single RGB Image", ICCV 2019): where a person's pelvis is, and how far away.
 

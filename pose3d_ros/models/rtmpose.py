@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """RTMPose 2D keypoints (Jiang et al., "RTMPose", arXiv 2303.07399), SimCC heads.
 
 Weights: RTMPose-s, 256 x 192, Halpe-26 joints (mmpose's model zoo, Apache-2.0).

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What runs a network: a file, a device and a precision; images in, arrays out."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Published weights of RootNet and PoseNet: `snapshot_XX.pth.tar`, read without running code.
 
 Such a file is a dict with the state dict under 'network' (keys begin with 'module.' where it was

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The paper's RootNet and PoseNet as stages: pixels, boxes and a camera in, metres out.
 
 What runs the networks does not matter here: PyTorch (`torch_network`), OpenVINO or

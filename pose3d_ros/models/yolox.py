@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """YOLOX person detector (Ge et al., "YOLOX: Exceeding YOLO Series in 2021", arXiv 2107.08430).
 
 Weights: YOLOX-tiny trained on HumanArt and COCO (mmpose's model zoo, Apache-2.0), published with

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How old a frame is by the node's clock, and what it means when that cannot be."""
 
 from rclpy.node import Node

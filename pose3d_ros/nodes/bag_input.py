@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The images of a bag, each with its camera, among all its other messages."""
 
 from collections import OrderedDict, deque

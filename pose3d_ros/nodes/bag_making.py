@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A bag of given images, for benchmarks and tests."""
 
 from collections.abc import Iterable

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A bag's images through the stages, into a bag with everything of the first and the results."""
 
 import os

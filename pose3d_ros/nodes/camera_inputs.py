@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Where a stage has the camera of an image from: camera_info, or what parameters assume."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/Image out of its serialised bytes without copying the pixels.
 
 rclpy's own deserialisation copies an image twice, into a C structure and from there into an

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The whole graph as separate processes on a clip, recorded; and what the bag of it shows."""
 
 import shutil

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """detector: images to the boxes of people."""
 
 from collections.abc import Mapping, Sequence

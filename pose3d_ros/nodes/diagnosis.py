@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What a stage says in /diagnostics: its levels, in the form of diagnostic_updater."""
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Who calls the callbacks of a process of stages: one for their inputs, another for all else.
 
 rclpy's executor makes its wait set anew before and behind every callback, in Python, of everything

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The pipeline spun by rclpy's executor of many threads: for `pose3d benchmark graph` alone.
 
 Each stage works in a thread of its own in any case; what the executor calls only hands work over.

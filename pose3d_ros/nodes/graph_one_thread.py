@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The pipeline spun by one executor of rclpy: for `pose3d benchmark graph` alone."""
 
 from functools import partial

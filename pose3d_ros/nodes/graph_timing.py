@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Timing the graph from outside: a camera that publishes frames and waits for their poses."""
 
 import threading

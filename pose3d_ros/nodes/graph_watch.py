@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The graph behind a player, each a process of its own, and a node that counts what comes out."""
 
 import threading

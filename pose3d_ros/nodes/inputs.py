@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Inputs of a stage: images and results, and a word when one of them does not come."""
 
 import copy

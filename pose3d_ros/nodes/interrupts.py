@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """SIGINT and SIGTERM in a process of nodes: the first ends it in order, the others change nothing.
 
 More than one is usual: Ctrl-C in a terminal reaches a process directly and by way of `ros2 launch`,

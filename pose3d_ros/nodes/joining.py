@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Joining an image with what was seen in it, by exact stamp, in bounded memory."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """RViz markers of poses: bones, roots and velocities in the colours of the overlay, with ids.
 
 A marker's number is its person's id, so it stays with the person from image to image.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The page of all parameters, from the tables that declare them."""
 
 from collections.abc import Sequence

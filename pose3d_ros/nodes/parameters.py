@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Parameters as plain tables: name, default, description, and what values are taken."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """pipeline: detector, rootnet and posenet in one process that decodes each image once."""
 
 from collections.abc import Sequence

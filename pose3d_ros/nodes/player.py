@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """player: a video, image folder, webcam or bag as a camera: image_raw and camera_info."""
 
 import sys

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """posenet: pelvises of people to all their joints in metres, and pictures of them."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Nodes of this package as processes of their own: started, watched, stopped."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Where the programs begin: they answer SIGINT and SIGTERM from here on.
 
 To import ROS, OpenCV and OpenVINO takes a second, in which Python would end by a traceback.

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What the package says in Python's log, in ROS's log too: models know nothing of ROS."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """recorder: the graph's topics into a bag of mcap files, images as JPEG."""
 
 import sys

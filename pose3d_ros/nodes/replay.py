@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The graph over folders of images, each with its camera: every image's poses."""
 
 import shutil

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """rootnet: boxes of people to pelvises in metres."""
 
 from collections.abc import Sequence

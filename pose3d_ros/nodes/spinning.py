@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A node's callbacks in another thread, and the order in which that ends."""
 
 import threading

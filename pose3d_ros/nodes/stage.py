@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What the three stages share: a managed life, a worker, the count of what became of frames."""
 
 import gc

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The parameters that stages share, and what they make of them.
 
 Apart from `parameters`, since player and recorder, which run no network, need not wait for

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Results in another frame than the camera's, by TF at the time of the image."""
 
 from dataclasses import dataclass

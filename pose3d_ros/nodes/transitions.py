@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Requests of a lifecycle manager that the state of a node does not have.
 
 rclpy raises where such a one comes, which would end the process:

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """People as detections of vision_msgs, for stacks that speak it: where that package is installed.
 
 Our own messages say more (joints, roots, tracks); these are what fusion and trackers of other

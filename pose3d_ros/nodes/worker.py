@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Threads that take the newest job and forget the older one that still waited."""
 
 import threading

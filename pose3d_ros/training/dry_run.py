@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What a training will take, measured before it begins: the loader and a step, each alone."""
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """From tables of people to batches on the device, and from images that cannot be read to words."""
 
 import sys

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The loop that trains RootNet or PoseNet, in one process or many (Hugging Face accelerate)."""
 
 import math

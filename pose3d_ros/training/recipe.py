@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How a network is trained, in numbers: the published recipes, the course project's, your own."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What a training leaves on disk: snapshots in the original's format, and where it stopped."""
 
 import contextlib

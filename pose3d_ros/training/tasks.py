@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What differs between training RootNet and PoseNet: the table, the loss, the error."""
 
 from collections.abc import Mapping, Sequence

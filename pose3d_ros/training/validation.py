@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How good a network is in the middle of its training, on people that it does not learn from."""
 
 import numpy as np

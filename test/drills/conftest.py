@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The table that drills fill in, printed at the end of a run."""
 
 from collections.abc import Callable, Iterator

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Real frames with people, and a camera that publishes them as its settings say."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The real graph as processes, what comes out of it, and a ledger of every frame."""
 
 import os

@@ -1,3 +1,5 @@
+// Copyright 2026 pose3d_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
 /* A slow disk for some processes alone: LD_PRELOAD it, and name in SLOW_DISK a folder, and in
  * SLOW_DISK_RATE how many bytes a second a file below it takes.
  *

@@ -1,3 +1,5 @@
+// Copyright 2026 pose3d_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
 /* A system clock that can be stepped for some processes alone: LD_PRELOAD it, and name in
  * STEPPED_TIME a file of one int64, the nanoseconds by which their time of day is off.
  *

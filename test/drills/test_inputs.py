@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Cameras that go, come back as another, change, jump in time, or send far too much."""
 
 import struct

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A subscriber that is killed and started again, again and again, while its publisher goes on.
 
 Without networks, and in several domains at a time: what goes wrong then is rare, and in Fast DDS

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A disk that is far slower than what is to be written, below the commands that have no clock.
 
 Each goes through the same: Ctrl-C in the middle of a write, then kill -9 in the middle of one, then

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """People of our own making: Anny's bodies, posed, dressed, lit and seen by cameras.
 
 From the body to the file: `bodies` (shapes and joints), `postures`, `motion_clips` and

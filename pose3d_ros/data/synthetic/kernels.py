@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The first kernels of the renderer: people and their shadows become pixels.
 
 Kernels are Warp's, which Anny brings along: one source for a CPU (one thread, hence many processes)

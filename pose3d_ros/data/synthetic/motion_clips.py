@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Motion clips of DeepMimic's humanoid, as pybullet brings them: walking, running, dancing, ...
 
 A file is JSON with "Frames": rows of 44 numbers: duration (s), the root's place (3) and turn (4),

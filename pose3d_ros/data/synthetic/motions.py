@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What people do: Human3.6M's names of actions, and postures for each."""
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How people stand: turns of body parts, the same for every body, and what they mean for Anny.
 
 A posture is 13 rotation matrices in the order of PARTS, each of a part against the one it hangs on

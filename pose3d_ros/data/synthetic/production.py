@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A data set in Human3.6M's format, as human36m.py reads it, made by many processes.
 
     OUT/annotations/Human36M_subject<N>_{data,camera,joint_3d}.json, splits.json

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Postures drawn at random within what joints allow: standing, gesturing, sitting, squatting."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of people in a scene: the kernels launched, and what a lens and a sensor add."""
 
 from dataclasses import dataclass

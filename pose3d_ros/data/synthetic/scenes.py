@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Where people and things are before a camera, and what the light is like: all at random."""
 
 import itertools

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The last kernels of the renderer: the nearest of people, boxes, ground and sky colours a pixel.
 
 Ground, boxes and sky are simple enough to be met by a ray for each pixel. A camera surveys once

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """One camera's pictures, with what is known of everybody in them."""
 
 from dataclasses import dataclass

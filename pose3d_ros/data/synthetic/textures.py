@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Noise that repeats without a seam, and how it looks from ever further away."""
 
 from functools import cache

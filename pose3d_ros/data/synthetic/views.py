@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Cameras as they hang in streets and rooms, drawn at random."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 pose3d_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What people wear: colours, patterns and thickness of cloth for each region of the body."""
 
 from dataclasses import dataclass
