@@ -27,7 +27,7 @@ def end_with_parent(environment: MutableMapping[str, str] = os.environ) -> None:
     parent = environment.pop(VARIABLE, '')
     if not parent:
         return
-    with suppress(AttributeError, OSError, TypeError):
+    with suppress(AttributeError, OSError, TypeError):  # another system than Linux
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != int(parent):  # it had ended before
             os.kill(os.getpid(), signal.SIGTERM)
