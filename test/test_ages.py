@@ -165,15 +165,21 @@ def test_simulated_time_is_what_ages_are_counted_in(
     assert "500 ms old, older than 'max_age_ms' (300 ms)" in capfd.readouterr().err
 
 
+def in_simulated_time(graph: Any, clock_s: float) -> tuple[DetectorNode, Source]:
+    """Return a node to which it is `clock_s` by /clock, and what sends it images."""
+    node = DetectorNode(**settings(max_age_ms=300.0, use_sim_time=True))
+    graph.add(node)
+    source, clock = Source(graph), graph.publisher(Clock, '/clock')
+    clock.publish(Clock(clock=header_at(clock_s).stamp))
+    graph.wait(lambda: node.get_clock().now().nanoseconds, 'the clock')
+    return node, source
+
+
 def test_the_last_images_of_a_bag_that_starts_again_are_begun_and_named_as_such(
     graph: Any, fakes: Fakes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """/clock jumps back while they are on their way: nothing is to be synchronised."""
-    node = DetectorNode(**settings(max_age_ms=300.0, use_sim_time=True))
-    graph.add(node)
-    source, clock = Source(graph), graph.publisher(Clock, '/clock')
-    clock.publish(Clock(clock=header_at(1.6e9).stamp))
-    graph.wait(lambda: node.get_clock().now().nanoseconds, 'the clock')
+    node, source = in_simulated_time(graph, 1.6e9)
     source.image_at(1.6e9 + 3)
     graph.wait(lambda: node.accounting.published == 1, 'the frame')
     said = capfd.readouterr().err
@@ -184,11 +190,7 @@ def test_the_last_images_of_a_bag_that_starts_again_are_begun_and_named_as_such(
 def test_a_camera_in_simulated_time_is_named(
     graph: Any, fakes: Fakes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    node = DetectorNode(**settings(max_age_ms=300.0, use_sim_time=True))
-    graph.add(node)
-    source, clock = Source(graph), graph.publisher(Clock, '/clock')
-    clock.publish(Clock(clock=header_at(now_s(graph) + 3600).stamp))
-    graph.wait(lambda: node.get_clock().now().nanoseconds, 'the clock')
+    node, source = in_simulated_time(graph, now_s(graph) + 3600)
     source.image()
     graph.wait(lambda: node.accounting.stale == 1, 'a frame of another time')
     assert 'image and /clock are not of the same time' in capfd.readouterr().err

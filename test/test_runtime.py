@@ -273,10 +273,11 @@ def test_which_precision_is_chosen(
     chosen: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def best(device: str, among: tuple[str, ...]) -> str:
-        return soonest if soonest in among else among[-1]
+    def least_s(device: str, timed: tuple[str, ...]) -> dict[str, float]:
+        order = ('bf16', 'i8', 'f32')  # but for the soonest
+        return {p: 0.0 if p == soonest else 1.0 + order.index(p) for p in timed}
 
-    monkeypatch.setattr(precisions, '_fastest', best)
+    monkeypatch.setattr(precisions, '_least_s', least_s)
     monkeypatch.setattr(precisions, '_has_dot_products', lambda: True)
     core, options = OtherMachine(*capabilities), RuntimeOptions(precision=precision)
     assert choose_precision(core, options, bf16_is_accurate, eight_bits) == chosen
@@ -303,9 +304,10 @@ def test_without_dot_products_8_bits_are_refused(monkeypatch: pytest.MonkeyPatch
 def test_the_fastest_is_that_of_the_least_time(
     bf16_s: float, soonest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    times = iter([9.0, 1.0, bf16_s, 9.0] * 100)  # others are at work now and then
+    times = iter([1.0, 9.0, 9.0, bf16_s] * 100)  # others are at work now and then
     monkeypatch.setattr(precisions, '_seconds', lambda request: next(times))
-    assert precisions._fastest.__wrapped__('CPU', ('bf16', 'f32')) == soonest
+    monkeypatch.setattr(precisions, '_least_s', precisions._least_s.__wrapped__)
+    assert fastest('CPU', ('f32', 'bf16'), ('f32', 'bf16')) == soonest
 
 
 def test_the_probes_of_all_precisions_run_here() -> None:

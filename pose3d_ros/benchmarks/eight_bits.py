@@ -29,11 +29,13 @@ from pose3d_ros.models.quantization import EightBits, Ranges, join_swish, shared
 from pose3d_ros.models.rtmpose import RTMPose
 from pose3d_ros.models.runtime import ImageInput, RuntimeOptions
 from pose3d_ros.models.yolox import YOLOX
+from pose3d_ros.people import Persons
 from pose3d_ros.tables import Table
 
 _MEASURED, _LOOKED_AT = (0, 1), (2, 3)  # cameras
 _STEP = 6  # frames
 _F32, _I8 = (RuntimeOptions(precision=precision) for precision in ('f32', 'i8'))
+_CERTAIN = 0.5  # score of a keypoint
 #: Tensors without a range: the convolution behind one stays in f32. That of RTMPose is read by
 #: weights of which a few are 30 times as large as most: it alone made keypoints 55 px wrong, and
 #: the 37 others together 1 px.
@@ -50,16 +52,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, write and compare; return 0."""
+    images = frames(_MEASURED)
     found = {
         'yolox_tiny': measure(
             read_network(ov.Core(), open_yolox(), yolox.HEAD_NAMES, False),
             yolox.INPUT,
-            [canvas(frame)[None] for frame in frames(_MEASURED)],
+            [canvas(image)[None] for image in images],
         ),
         'rtmpose_s': measure(
             read_network(ov.Core(), weights.path('rtmpose_s'), rtmpose.OUTPUTS, False),
             rtmpose.INPUT,
-            list(crops(frames(_MEASURED))),
+            [
+                crops_of(persons).cut(image)
+                for image, persons in zip(images, people(images, _F32), strict=True)
+                if len(persons)
+            ],
         ),
     }
     if arguments.write is not None:
@@ -85,16 +92,16 @@ def canvas(image: np.ndarray) -> np.ndarray:
     return yolox.letterbox(image, height, width)[0]
 
 
-def crops(images: Sequence[np.ndarray]) -> Iterable[np.ndarray]:
-    """Yield the crops (n, 256, 192, 3) of the people of each image that has any."""
-    detect, size = (
-        YOLOX(weights.path('yolox_tiny'), _F32),
-        (rtmpose.CROP_WIDTH, rtmpose.CROP_HEIGHT),
-    )
-    for image in images:
-        boxes = detect(image, DetectorOptions()).boxes
-        if len(boxes):
-            yield Crops.of_boxes(boxes, size, rtmpose.BOX_PADDING).cut(image)
+def people(images: Sequence[np.ndarray], options: RuntimeOptions) -> list[Persons]:
+    """Return the people of each image."""
+    detect = YOLOX(weights.path('yolox_tiny'), options)
+    return [detect(image, DetectorOptions()) for image in images]
+
+
+def crops_of(persons: Persons) -> Crops:
+    """Return the crops that RTMPose sees of people."""
+    size = rtmpose.CROP_WIDTH, rtmpose.CROP_HEIGHT
+    return Crops.of_boxes(persons.boxes, size, rtmpose.BOX_PADDING)
 
 
 def measure(network: ov.Model, image: ImageInput, batches: Sequence[np.ndarray]) -> Ranges:
@@ -177,7 +184,8 @@ def results_table() -> Table:
     :raises RuntimeUnavailable: this processor does not compute in 8 bits.
     """
     images = frames(_LOOKED_AT)
-    rows = [*_boxes_rows(images), *_keypoint_rows(images)]
+    exact, rounded = (people(images, options) for options in (_F32, _I8))
+    rows = [*_boxes_rows(exact, rounded), *_keypoint_rows(images, exact)]
     return Table(
         f'8 bits against f32: {len(images)} images of the cameras that gave no ranges',
         (('network', ''), ('what', ''), ('number', '.0f'), ('median', '.2f'), ('p95', '.2f')),
@@ -187,11 +195,11 @@ def results_table() -> Table:
     )
 
 
-def _boxes_rows(images: Sequence[np.ndarray]) -> list[tuple[str | float, ...]]:
-    exact, rounded = (YOLOX(weights.path('yolox_tiny'), options) for options in (_F32, _I8))
+def _boxes_rows(
+    exact: Sequence[Persons], rounded: Sequence[Persons]
+) -> list[tuple[str | float, ...]]:
     overlaps, changes = [], []
-    for image in images:
-        wanted, found = (detect(image, DetectorOptions()) for detect in (exact, rounded))
+    for wanted, found in zip(exact, rounded, strict=True):
         changes.append(abs(len(found) - len(wanted)))
         overlaps += [row.max(initial=0) for row in box_overlaps(wanted.boxes, found.boxes)[0]]
     return [
@@ -202,20 +210,17 @@ def _boxes_rows(images: Sequence[np.ndarray]) -> list[tuple[str | float, ...]]:
     ]  # fmt: skip
 
 
-def _keypoint_rows(images: Sequence[np.ndarray]) -> list[tuple[str | float, ...]]:
+def _keypoint_rows(
+    images: Sequence[np.ndarray], people_of: Sequence[Persons]
+) -> list[tuple[str | float, ...]]:
     exact, rounded = (RTMPose(weights.path('rtmpose_s'), options) for options in (_F32, _I8))
-    whole = np.array([[0, 0, rtmpose.CROP_WIDTH, rtmpose.CROP_HEIGHT]], float)
-    whole /= np.array([1, 1, rtmpose.BOX_PADDING, rtmpose.BOX_PADDING])
-    whole[:, :2] = (np.array([rtmpose.CROP_WIDTH, rtmpose.CROP_HEIGHT]) - whole[:, 2:]) / 2
     off_px: list[float] = []
-    for crop in (crop for batch in crops(images) for crop in batch):
-        wanted, found = (estimate(crop, whole) for estimate in (exact, rounded))
-        certain = wanted.scores[0] > _CERTAIN
-        off_px += np.linalg.norm(found.xy - wanted.xy, axis=2)[0, certain].tolist()
+    for image, persons in zip(images, people_of, strict=True):
+        wanted, found = (estimate(image, persons.boxes) for estimate in (exact, rounded))
+        per_image_px = np.linalg.det(crops_of(persons).affines[:, :, :2]) ** 0.5
+        off = np.linalg.norm(found.xy - wanted.xy, axis=2) * per_image_px[:, None]
+        off_px += off[wanted.scores > _CERTAIN].tolist()
     return [
         ('rtmpose_s', 'keypoints apart, px', float(len(off_px)), float(np.median(off_px)),
          float(np.quantile(off_px, 0.95)))
     ]  # fmt: skip
-
-
-_CERTAIN = 0.5  # score of a keypoint

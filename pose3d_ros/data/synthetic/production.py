@@ -13,10 +13,8 @@ body, no camera and no random number is in both. A camera takes PICTURES_PER_CAM
 
 import json
 import multiprocessing
-import os
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -32,6 +30,7 @@ from tqdm import tqdm
 from pose3d_ros.data.annotations import DataError
 from pose3d_ros.data.synthetic.motions import ACTIONS
 from pose3d_ros.data.synthetic.studio import Reel, Shot, Studio
+from pose3d_ros.whole_files import whole
 
 FORMAT = 2  # to be raised when the same settings give other pictures or annotations
 SUBJECTS = {'train': 1, 'test': 2}
@@ -277,12 +276,5 @@ def _assemble(out: Path, settings: Settings, jobs: list[_Job]) -> None:
 
 def _write_json(path: Path, content: Any) -> None:
     """Write a file at once, or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.part', dir=path.parent)
-    try:
-        with os.fdopen(handle, 'w') as file:
-            json.dump(content, file)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole(path) as part:
+        part.write_text(json.dumps(content))
