@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stages over images faster than one after the other, with the same results in the same order.
 
-While the networks of one image run, others are decoded, cut into crops, and their outputs read. The
-networks themselves take turns on a device (`models.runtime`), or several run beside each other
-where they were loaded with so many `streams`.
+While the networks of one image run, others are decoded, cut into crops, and their outputs read, or
+are in another network. One network takes as many images at once as it was loaded with `streams`.
 """
 
 import threading

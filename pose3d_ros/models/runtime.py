@@ -90,12 +90,6 @@ class RuntimeOptions:
             raise ValueError(f'max_batch is {self.max_batch}; at least 1 crop is computed at once')
 
 
-#: By device and streams: networks that take all its cores take turns. At once they would hinder
-#: each other: the pipeline made 6 % fewer frames, each 6 % older.
-_TURNS: dict[tuple[str, int], threading.Semaphore] = {}
-_TURNS_LOCK = threading.Lock()
-
-
 class BusyTime(threading.local):
     """Seconds that each thread has spent in a network: several nodes may share one."""
 
@@ -154,7 +148,8 @@ class Network:
         self._session = _session(model, image, outputs, options, bf16_is_accurate, eight_bits)
         self.precision = self._session.precision
         self._batches = Batches(options.max_batch, options.device, few_sizes=True)
-        self._turns = _turns(options, self._session.streams)
+        # several nodes may share it; those of the device's other networks do not wait here
+        self._free = threading.BoundedSemaphore(self._session.streams)
         self._busy = BusyTime()
 
     @property
@@ -167,7 +162,7 @@ class Network:
 
         :raises batches.OutOfMemory: the device's memory does not hold one image.
         """
-        with self._turns, self._busy.measured():
+        with self._free, self._busy.measured():
             return self._batches.run(images, self._session)
 
     def warm_up(self, largest_batch: int = 4) -> None:
@@ -193,14 +188,6 @@ def require_outputs(outputs: Sequence[str], known: Container[str], source: objec
     """
     if missing := [name for name in outputs if name not in known]:
         raise ValueError(f'{source} is another network: it has no output {", ".join(missing)}')
-
-
-def _turns(options: RuntimeOptions, streams: int) -> threading.Semaphore:
-    """Return what as many calls pass at once as the network, or the device, has streams."""
-    if options.threads:
-        return threading.BoundedSemaphore(streams)
-    with _TURNS_LOCK:
-        return _TURNS.setdefault((options.device, streams), threading.BoundedSemaphore(streams))
 
 
 def _session(
