@@ -244,3 +244,12 @@ def test_from_video_finds_the_people_of_a_film_and_ends_with_it(graph: Any, tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     assert [len(message.poses) for message in poses] == [3, 3, 3]
     assert poses[0].intrinsics == 'camera_info'
+
+
+def test_launch_testing_finds_poses_and_a_good_end() -> None:
+    for module in ('launch_testing', 'launch_ros', 'launch'):
+        pytest.importorskip(module, reason=f'{module} comes with a ROS installation only')
+    file = Path(__file__).parent / 'launch_tests' / 'poses_of_a_film.launch_test.py'
+    command = [sys.executable, '-m', 'launch_testing.launch_test', str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
