@@ -52,7 +52,7 @@ def test_a_process_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
 def test_random_snapshots_are_the_rule_s(tmp_path: Path) -> None:
     from pose3d_ros.benchmarks.original3dmppe import write_random_snapshot
 
-    write_random_snapshot('posenet', 50, 18, tmp_path / 'x')
+    write_random_snapshot('posenet', 'resnet50', 18, tmp_path / 'x')
     network = torch.load(tmp_path / 'x', weights_only=True)['network']
     assert {k.removeprefix('module.'): list(v.shape) for k, v in network.items()} == keys('posenet')
 
@@ -90,6 +90,6 @@ def test_ways_in_bf16_are_those_of_processors_that_have_it(
 
 
 def test_the_command_takes_weights_and_a_backbone() -> None:
-    arguments = parsed('stages', '--rootnet-weights', 'a', '--backbone', '152')
+    arguments = parsed('stages', '--rootnet-weights', 'a', '--backbone', 'resnet152')
     assert (arguments.rootnet_weights, arguments.posenet_weights) == (Path('a'), None)
-    assert (arguments.backbone, arguments.people) == (152, 8)
+    assert (arguments.backbone, arguments.people) == ('resnet152', 8)

@@ -89,7 +89,7 @@ def snapshot(folder: Path, name: str, joints: int = 18) -> Path:
     from pose3d_ros.models.rootnet import RootNet
 
     torch.manual_seed(1)
-    network = RootNet(18) if name == 'rootnet' else PoseNet(joints, 18)
+    network = RootNet('resnet18') if name == 'rootnet' else PoseNet(joints, 'resnet18')
     for key, value in network.named_parameters():
         if 'deconv_layers' in key and value.ndim == 4:
             value.data.normal_(0, 0.03)

@@ -80,7 +80,7 @@ def test_keys_and_shapes_are_the_original_s(name: str, network: Any) -> None:
 )
 def test_backbones_have_the_size_of_the_published_ones(depth: int, millions: float) -> None:
     with torch.device('meta'):
-        network = RootNet(depth)
+        network = RootNet(f'resnet{depth}')
     assert sum(p.numel() for p in network.backbone.parameters()) == round(millions * 1e6)
     assert sum(p.numel() for p in network.root.parameters()) == 33_997_634 - 23_508_032
 

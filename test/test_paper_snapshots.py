@@ -35,11 +35,11 @@ def state(network: Callable[[], Any], prefix: str = 'module.') -> dict[str, Any]
 
 
 def rootnet_state(depth: int = 50, prefix: str = 'module.', crop_px: int = 256) -> dict[str, Any]:
-    return state(lambda: RootNet(depth, crop_px), prefix)
+    return state(lambda: RootNet(f'resnet{depth}', crop_px), prefix)
 
 
 def posenet_state(joints: int = 18, depth: int = 50, crop_px: int = 256) -> dict[str, Any]:
-    return state(lambda: PoseNet(joints, depth, crop_px))
+    return state(lambda: PoseNet(joints, f'resnet{depth}', crop_px))
 
 
 @pytest.fixture

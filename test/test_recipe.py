@@ -17,7 +17,7 @@ def test_the_published_recipes() -> None:
     assert (rootnet.epochs, rootnet.decay_epochs) == (20, (17,))
     assert (posenet.epochs, posenet.decay_epochs) == (25, (17, 21))
     for recipe in (rootnet, posenet):
-        assert (recipe.batch, recipe.learning_rate, recipe.backbone) == (32, 1e-3, 50)
+        assert (recipe.batch, recipe.learning_rate, recipe.backbone) == (32, 1e-3, 'resnet50')
         assert (recipe.precision, recipe.accumulate) == ('f32', 1)
 
 
@@ -71,7 +71,9 @@ def test_what_is_written_is_read(tmp_path: Path, network: str) -> None:
         ('heatmap_weight: .inf', 'heatmap_weight: inf is not 0 or more'),
         ('decay_epochs: 3', 'decay_epochs: 3 is no list of whole numbers'),
         ('decay_epochs: [a]', 'is no list of whole numbers'),
-        ('backbone: 20', r'backbone: 20 is none of \(18'),
+        ('backbone: 50', r'backbone: 50 is no text'),
+        ('backbone: resnet20', r'backbone: resnet20 is none of resnet18, '),
+        ('backbone_rate: -1', r'backbone_rate: -1\.0 is not 0 or more'),
         ('precision: f8', 'precision: f8 is none of'),
         ('augmentation: none', "augmentation: 'none' is not a mapping"),
         ('augmentation: {flip: true}', "'flip' is no field; they are colour"),
@@ -100,12 +102,12 @@ def test_backbones_and_their_crops_are_those_of_the_networks() -> None:
     from paper import needed_torch
 
     needed_torch()
-    from pose3d_ros.models import resnet
+    from pose3d_ros.models import backbone, backbones
 
-    assert tuple(resnet.BLOCKS) == BACKBONES
-    assert resnet.CROPS_PX == CROPS_PX
+    assert tuple(backbones.BACKBONES) == BACKBONES
+    assert backbone.CROPS_PX == CROPS_PX
     assert {r.crop_px for of_network in RECIPES.values() for r in of_network.values()} == {
-        resnet.CROP_PX
+        backbone.CROP_PX
     }
 
 

@@ -37,7 +37,7 @@ SCRIPT = Path(__file__).parent / 'training_people.py'
 CAMERA = Camera(
     np.array([[FOCAL_PX, 0, SIZE[0] / 2], [0, FOCAL_PX, SIZE[1] / 2], [0, 0, 1]]), *SIZE
 )
-SMALL = ['--epochs', '1', '--batch', '4', '--workers', '0', '--cpu', '--backbone', '18']
+SMALL = ['--epochs', '1', '--batch', '4', '--workers', '0', '--cpu', '--backbone', 'resnet18']
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +86,7 @@ def test_a_trained_rootnet_is_exported_and_runs(
     assert 'held out: made up test: 3 people' in said and 'the best so far' in said
     out = tmp_path / 'out'
     recipe = yaml.safe_load((out / 'recipe.yaml').read_text())
-    assert (recipe['epochs'], recipe['batch'], recipe['backbone']) == (1, 4, 18)
+    assert (recipe['epochs'], recipe['batch'], recipe['backbone']) == (1, 4, 'resnet18')
     onnx = tmp_path / 'rootnet.onnx'
     assert main(['export', 'rootnet', '--weights', str(out), '--out', str(onnx)]) == 0
     assert 'backbone: ResNet-18' in capsys.readouterr().out

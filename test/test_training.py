@@ -43,7 +43,7 @@ from pose3d_ros.training.saving import Progress, TrainingError, snapshot  # noqa
 from pose3d_ros.training.tasks import PoseTask, RootTask, start_from  # noqa: E402
 
 RECIPE = find_recipe('published', 'rootnet').changed(
-    {'epochs': 2, 'batch': 2, 'backbone': 18, 'decay_epochs': [1]}
+    {'epochs': 2, 'batch': 2, 'backbone': 'resnet18', 'decay_epochs': [1]}
 )
 MACHINE = Machine(workers=0, on_cpu=True)
 #: Saves after each step.
@@ -402,7 +402,7 @@ def test_joints_are_scored_around_the_true_root(tmp_path: Path) -> None:
 
 def test_the_heatmaps_part_of_the_loss_is_added_with_its_weight() -> None:
     torch.manual_seed(0)
-    network = PoseNet(17, 18, crop_px=128).eval()
+    network = PoseNet(17, 'resnet18', crop_px=128).eval()
     images = torch.randn(1, 3, 256, 256)
     batch = {'target': 64 * torch.rand(1, 17, 3), 'visible': torch.ones(1, 17, 1),
              'have_depth': torch.ones(1, 1)}  # fmt: skip
@@ -418,6 +418,26 @@ def test_the_heatmaps_part_of_the_loss_is_added_with_its_weight() -> None:
     assert more - published == pytest.approx(4 * (some - published), rel=1e-3)
 
 
+def test_a_backbone_that_is_to_stay_stays_with_its_statistics(tmp_path: Path) -> None:
+    people = made_up(tmp_path / 'images', 4)
+    task = RootTask()
+    network = task.network('resnet18', 128)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    recipe = RECIPE.changed({'epochs': 1, 'backbone_rate': 0, 'crop_px': 128})
+    Trainer(task, network, recipe, task.table([people]), None, tmp_path, MACHINE).run()
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, before[key]) == key.startswith('backbone.'), key
+
+
+def test_the_backbone_learns_at_a_rate_of_its_own(make: Make) -> None:
+    recipe = RECIPE.changed({'backbone_rate': 0.5})
+    trainer = make('slow', recipe)
+    trainer.run()
+    rates = {len(g['params'][0].shape): g['lr'] for g in trainer.optimizer.param_groups}
+    last = recipe.learning_rate_in(1)
+    assert rates == {4: 0.5 * last, 2: last}  # a convolution's weights, and a linear layer's
+
+
 def test_a_joint_set_of_no_network_is_refused() -> None:
     with pytest.raises(
         DataError, match='joint set mupots cannot be learned; the known are human36m'
@@ -426,26 +446,26 @@ def test_a_joint_set_of_no_network_is_refused() -> None:
 
 
 def test_it_starts_from_a_snapshot_or_a_backbone(tmp_path: Path) -> None:
-    given = RootNet(18)
+    given = RootNet('resnet18')
     path = tmp_path / 'snapshot_7.pth.tar'
     torch.save(snapshot(7, given.state_dict(), {}), path)
-    network = RootNet(18)
+    network = RootNet('resnet18')
     start_from(network, tmp_path)
     for key, value in network.state_dict().items():
         assert torch.equal(value, given.state_dict()[key])
     backbone = tmp_path / 'resnet18.pth'
     torch.save(given.backbone.state_dict() | {'fc.weight': torch.zeros(2, 2)}, backbone)
-    posenet = PoseNet(17, 18, crop_px=128)
+    posenet = PoseNet(17, 'resnet18', crop_px=128)
     head = posenet.head.final_layer.weight.clone()
     start_from(posenet, backbone)
     assert torch.equal(posenet.backbone.conv1.weight, given.backbone.conv1.weight)
     assert torch.equal(posenet.head.final_layer.weight, head)
     other = tmp_path / 'posenet.pth.tar'
-    torch.save(snapshot(0, PoseNet(18, 18, crop_px=128).state_dict(), {}), other)
+    torch.save(snapshot(0, PoseNet(18, 'resnet18', crop_px=128).state_dict(), {}), other)
     with pytest.raises(SnapshotError, match=r'is not PoseNet as it is to be trained.*head'):
         start_from(posenet, other)
     with torch.device('meta'):
-        large = RootNet(50)
+        large = RootNet('resnet50')
     with pytest.raises(
         SnapshotError, match=r'is not ResNet-50: layer1\.0\.conv3\.weight is missing'
     ):
@@ -455,7 +475,7 @@ def test_it_starts_from_a_snapshot_or_a_backbone(tmp_path: Path) -> None:
 @pytest.mark.parametrize('crop_px', [128, 256])
 def test_each_starts_from_the_other_s_trunk(tmp_path: Path, crop_px: int) -> None:
     path = tmp_path / 'snapshot_7.pth.tar'
-    rootnet, posenet = RootNet(18, crop_px), PoseNet(17, 18, crop_px=128)
+    rootnet, posenet = RootNet('resnet18', crop_px), PoseNet(17, 'resnet18', crop_px=128)
     for given, taker, last in ((rootnet, posenet, 'final'), (posenet, rootnet, 'depth')):
         torch.manual_seed(1)
         for value in given.state_dict().values():
@@ -471,7 +491,7 @@ def test_each_starts_from_the_other_s_trunk(tmp_path: Path, crop_px: int) -> Non
             assert torch.equal(value, before[key] if is_own else theirs[name]), key
         assert any(last in key for key in before)
     assert rootnet.backbone.crop_px == crop_px
-    torch.save(snapshot(7, RootNet(34).state_dict(), {}), path)
+    torch.save(snapshot(7, RootNet('resnet34').state_dict(), {}), path)
     with pytest.raises(SnapshotError, match=r'is not PoseNet as it is to be trained: '):
         start_from(posenet, path)
 
@@ -484,7 +504,7 @@ def test_real_networks_are_trained_and_their_snapshots_read(
     table = task.table([people, made_up(tmp_path / 'flat', 1, HUMAN36M_17, with_depth=False)])
     recipe = RECIPE.changed({'epochs': 1, 'precision': 'bf16'})
     crop_px = 128 if joints else 256
-    network = task.network(18, crop_px)
+    network = task.network('resnet18', crop_px)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     trainer = Trainer(task, network, recipe, table, task.table([people]), tmp_path, MACHINE)
     trainer.run()
@@ -501,7 +521,7 @@ def test_real_networks_are_trained_and_their_snapshots_read(
 
 def test_the_heads_compute_in_f32_in_mixed_precision() -> None:
     """Sums of a softmax over 262,144 cells would be lost in bf16."""
-    network = PoseNet(1, 18).eval()
+    network = PoseNet(1, 'resnet18').eval()
     seen = []
     network.head.deconv_layers.register_forward_hook(lambda m, i, out: seen.append(out.dtype))
     image = torch.randn(1, 3, 256, 256)

@@ -77,16 +77,15 @@ def tiny_root_task() -> Any:
     class Tiny(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.layers = nn.Sequential(
-                nn.Conv2d(3, 4, 16, 16), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 256, 3)
-            )
+            self.backbone = nn.Sequential(nn.Conv2d(3, 4, 16, 16), nn.ReLU(), nn.Flatten())
+            self.root = nn.Linear(4 * 256, 3)
 
         def forward(self, image: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
-            found = self.layers(image / 1000)
+            found = self.root(self.backbone(image / 1000))
             return found * torch.cat([torch.ones_like(k), torch.ones_like(k), k], dim=1)
 
     class TinyRootTask(RootTask):
-        def network(self, backbone: int, crop_px: int) -> nn.Module:
+        def network(self, backbone: str, crop_px: int) -> nn.Module:
             return Tiny()
 
     return TinyRootTask()

@@ -67,7 +67,7 @@ class Original:
         return torch.cat([each.sum(dim=2, keepdim=True) for each in sums], dim=2)
 
 
-def write_random_snapshot(network: str, backbone: int, joints: int, path: Path) -> None:
+def write_random_snapshot(network: str, backbone: str, joints: int, path: Path) -> None:
     """Write a snapshot of 'rootnet' or 'posenet' with weights by the rule."""
     with torch.device('meta'):
         module = RootNet(backbone) if network == 'rootnet' else PoseNet(joints, backbone)

@@ -17,7 +17,7 @@ from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.runtime import RuntimeOptions
 from pose3d_ros.stages import DETECTORS
 
-_BACKBONE, _JOINTS = 50, 18
+_BACKBONE, _JOINTS = 'resnet50', 18
 
 
 class Sequential:

@@ -80,7 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('--people', type=int, default=8, metavar='N', help='default: %(default)s')
     add('--repeats', type=int, default=7, metavar='N', help='default: %(default)s')
-    add('--backbone', type=int, choices=(50, 101, 152), default=50, help='default: %(default)s')
+    add('--backbone', choices=('resnet50', 'resnet101', 'resnet152'), default='resnet50',
+        help='default: %(default)s')  # fmt: skip
     for network in NETWORKS:
         add(
             f'--{network}-weights',
@@ -132,7 +133,7 @@ def ways() -> list[Way]:
     return [Way(ORIGINAL, 'f32'), *others]
 
 
-def prepare(name: str, given: Path | None, backbone: int, folder: Path) -> Files:
+def prepare(name: str, given: Path | None, backbone: str, folder: Path) -> Files:
     """Return the files of a network: a given snapshot, or random weights, and its export.
 
     :raises WeightFileError: the given snapshot cannot be used.

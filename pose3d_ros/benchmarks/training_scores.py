@@ -95,12 +95,8 @@ def whole(truth: Annotations) -> np.ndarray:
     PoseNet is taught no others, and has no cells for them: of people of whom a part is out of the
     image or behind something, whose boxes are of the rest, the mean pose knows more.
     """
-    size = truth.image_sizes[truth.image_indices]
-    squares, _ = crops3dmppe.process_boxes(truth.boxes, size[:, 0], size[:, 1])
-    in_crop = (truth.pixels - squares[:, None, :2]) / squares[:, None, 2:]
-    behind = crops3dmppe.to_cells(truth.joints[..., 2] - truth.roots[:, 2:]) / crops3dmppe.HEATMAP
-    shares = np.concatenate([in_crop, behind[..., None]], axis=2)
-    return np.asarray(((shares >= 0) & (shares < 1)).all(axis=(1, 2)))
+    cells = _cells(truth)
+    return np.asarray(((cells >= 0) & (cells < crops3dmppe.HEATMAP)).all(axis=(1, 2)))
 
 
 def trivial(training: Annotations, truth: Annotations, rows: np.ndarray) -> Found:
@@ -113,6 +109,38 @@ def trivial(training: Annotations, truth: Annotations, rows: np.ndarray) -> Foun
     placed = baselines.roots_at_k(people, baselines.best_gamma(training))
     poses = baselines.poses_of(placed, baselines.mean_pose(training), training)
     return Found(placed.rows, placed.roots, poses.joints[:, : len(HUMAN36M_17)])
+
+
+def same_in_each_crop(training: Annotations, truth: Annotations, rows: np.ndarray) -> Found:
+    """Return one pose, in cells of the crop, for all: what PoseNet says that has learned no more.
+
+    Placed by true boxes and roots, which tell it how large and how far people are, and so better
+    than the mean pose in metres. Its joints are the middles of those of the training's people.
+
+    :param rows: whom to predict.
+    """
+    people = truth[rows]
+    of_training = _cells(training)[whole(training)]
+    cells = np.broadcast_to(np.median(of_training, axis=0), people.joints.shape)
+    pixels = crops3dmppe.to_pixels(cells[..., :2], _squares(people))
+    depth_m = people.roots[:, 2:] + crops3dmppe.to_metres(cells[..., 2])
+    rays = (pixels - people.centre_px[:, None]) / people.focal_px[:, None]
+    joints = np.concatenate([rays * depth_m[..., None], depth_m[..., None]], axis=2)
+    return Found(rows, people.roots, joints[:, : len(HUMAN36M_17)])
+
+
+def _squares(people: Annotations) -> np.ndarray:
+    """Return the crops (n, 4) of true boxes."""
+    size = people.image_sizes[people.image_indices]
+    return crops3dmppe.process_boxes(people.boxes, size[:, 0], size[:, 1])[0]
+
+
+def _cells(people: Annotations) -> np.ndarray:
+    """Return where joints (n, j, 3) lie in the crops of true boxes, in PoseNet's cells."""
+    squares = _squares(people)
+    in_crop = (people.pixels - squares[:, None, :2]) / squares[:, None, 2:] * crops3dmppe.HEATMAP
+    behind = crops3dmppe.to_cells(people.joints[..., 2] - people.roots[:, 2:])
+    return np.concatenate([in_crop, behind[..., None]], axis=2)
 
 
 def saved(truth: Annotations, roots: Path, poses: Path) -> Found:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _RECIPE = 'recipe.yaml'
 _SOURCE = re.compile(r'(?P<name>\w+)(:(?P<split>\w+))?(=(?P<folder>.+))?')
 #: First weights that `pose3d fetch` knows.
-_FETCHED = tuple(asset.name for asset in ASSETS if asset.group == 'backbones')
+_FETCHED = (*(a.name for a in ASSETS if a.group == 'backbones'), 'rtmpose_s')
 _CHANGES = ('scale', 'rotation_deg', 'mirror', 'colour', 'occlusion')
 #: Options that replace a recipe's field of the same name: type, help.
 _FIELDS: dict[str, tuple[type, str]] = {
@@ -46,6 +46,7 @@ _FIELDS: dict[str, tuple[type, str]] = {
     'learning_rate': (float, 'of Adam, at first'),
     'batch': (int, 'people in a batch of one process'),
     'accumulate': (int, 'batches whose gradients make a step'),
+    'backbone_rate': (float, "of the backbone's learning rate to the others'; 0 = it stays"),
     'heatmap_weight': (float, "of the heatmaps' part of PoseNet's loss"),
     'seed': (int, 'of first weights, order and augmentation'),
 }
@@ -89,7 +90,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--weights',
         type=Path,
         metavar='PATH|NAME',
-        help='what it begins with: a ResNet of ImageNet, or a snapshot (default: random weights); '
+        help='what it begins with: a ResNet of ImageNet, RTMPose-s for the backbone cspnext_s, or '
+        'a snapshot (default: random weights); '
         f'{" or ".join(_FETCHED)} is what `pose3d fetch` brought under this name',
     )
     _add_recipe(parser)
@@ -106,8 +108,8 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     for name, (kind, text) in _FIELDS.items():
         add(f'--{name.replace("_", "-")}', type=kind, metavar='N', help=text)
     add('--decay-epochs', type=int, nargs='*', metavar='N', help='when the learning rate falls')
-    add('--backbone', type=int, choices=BACKBONES, help='depth of the ResNet')
-    add('--crop-px', type=int, choices=CROPS_PX, help='side of the crops that the ResNet sees')
+    add('--backbone', choices=BACKBONES, help='what sees the crops (default: resnet50)')
+    add('--crop-px', type=int, choices=CROPS_PX, help='side of the crops that it sees')
     add('--precision', choices=PRECISIONS, help='of backbone and upsampling')
     add('--without', nargs='+', choices=_CHANGES, default=[], help='augmentation that is left out')
 
@@ -295,7 +297,7 @@ def _describe(trainer: 'Trainer') -> None:
     people, recipe, accelerator = trainer.people, trainer.recipe, trainer.accelerator
     step = recipe.batch * recipe.accumulate * accelerator.num_processes
     print(
-        f'{trainer.task.name}, ResNet-{recipe.backbone}, crops of {recipe.crop_px} px, '
+        f'{trainer.task.name}, {recipe.backbone}, crops of {recipe.crop_px} px, '
         f'{recipe.precision}, '
         f'{accelerator.num_processes} x {accelerator.device.type}, steps of {step} people',
         flush=True,

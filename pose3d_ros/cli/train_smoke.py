@@ -3,9 +3,9 @@
 """The whole way once: synthetic people, small networks trained on them, scored, exported, run.
 
 Each step is a command of `pose3d` that is printed as a user would type it. The networks are
-ResNet-18s that learn for some minutes from small crops of people who more or less face the camera:
-the figures say that nothing on the way is broken, not how good the method is. RootNet has to beat
-what needs no image by a margin, on true boxes and in the graph, PoseNet on true boxes and roots.
+small and learn for some minutes from small crops of people who more or less face the camera: the
+figures say that nothing on the way is broken, not how good the method is. Both have to beat what
+needs no image by a margin, on true boxes (PoseNet at true roots) and in the graph.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -29,6 +29,7 @@ from pose3d_ros.benchmarks.training_scores import (
     Found,
     Score,
     matched,
+    same_in_each_crop,
     saved,
     score_table,
     trivial,
@@ -46,7 +47,7 @@ from pose3d_ros.stages import need_extra
 from pose3d_ros.weights import WeightsError
 
 NETWORKS = ('rootnet', 'posenet')
-_FIRST_WEIGHTS, _DETECTOR = 'resnet18_imagenet', 'yolox_tiny'
+_DETECTOR = 'yolox_tiny'
 _INTERRUPTED = 130
 _POLL_S = 0.05
 _INTO_EPOCH_S = 1.0
@@ -54,15 +55,22 @@ _TILE_PX = 384
 # What the published recipes are changed by, so that there is something to see after minutes: small
 # crops, and people as they are, since each is seen a few times only.
 _RECIPE: tuple[object, ...] = (
-    '--backbone', 18, '--crop-px', 128,
-    '--without', 'scale', 'rotation_deg', 'occlusion',
+    '--crop-px', 128, '--without', 'scale', 'rotation_deg', 'occlusion',
 )  # fmt: skip
+# The features of RTMPose say where joints are, and nothing of how far: RootNet learns its own.
+_FIRST_WEIGHTS = {'rootnet': 'resnet18_imagenet', 'posenet': 'rtmpose_s'}
 _RECIPES: dict[str, tuple[object, ...]] = {
-    'rootnet': ('--batch', 16, '--learning-rate', 5e-4),
-    'posenet': ('--batch', 8, '--learning-rate', 1e-3, '--heatmap-weight', 2),
-}
+    'rootnet': ('--backbone', 'resnet18', '--batch', 16, '--learning-rate', 5e-4),
+    'posenet': (
+        '--backbone', 'cspnext_s', '--backbone-rate', 0, '--batch', 8, '--learning-rate', 1e-3,
+        '--heatmap-weight', 2,
+    ),
+}  # fmt: skip
 # Who turns the back looks much like who faces, and telling them apart takes longer.
 _FACING_DEG = 60
+
+
+_CONSTANT, _MEAN = 'trivial; the same in each crop', 'trivial at true boxes; mean pose'
 
 
 class SmokeError(RuntimeError):
@@ -115,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         extras = ('torch', 'accelerate', 'tensorboard', 'onnxscript', 'anny', 'warp')
         need_extra('pose3d train-smoke', *extras, extra='train,synth')
-        for name in (_FIRST_WEIGHTS, _DETECTOR):  # now, not after minutes of work
+        for name in (*_FIRST_WEIGHTS.values(), _DETECTOR):  # now, not after minutes of work
             weights.path(name)
         return _run(arguments)
     except (WeightsError, RuntimeError, OSError) as error:  # SmokeError, and those of the graph
@@ -178,9 +186,7 @@ def _train(network: str, arguments: argparse.Namespace) -> None:
     words: list[object] = ['train', network, '--data', data, '--validate', data, '--out', out]
     words += ['--workers', 1, '--cpu']
     epochs = _epochs(arguments)[network]
-    # PoseNet goes on from what RootNet has learned of people
-    first = {'rootnet': _FIRST_WEIGHTS, 'posenet': arguments.out / 'rootnet'}[network]
-    recipe = ['--weights', first, *_RECIPE, *_RECIPES[network]]
+    recipe = ['--weights', _FIRST_WEIGHTS[network], *_RECIPE, *_RECIPES[network]]
     recipe += ['--epochs', epochs, '--decay-epochs', epochs - 1]
     with _ctrl_c_after(out / 'snapshot_0.pth.tar'):
         _command(*words, *recipe, expected=_INTERRUPTED)
@@ -247,8 +253,11 @@ def _comparisons(
     if not len(in_graph.rows):
         raise SmokeError(f'the graph found nobody; see {out / "pipeline.jpg"}')
 
-    def compared(name: str, found: Found, trivial_name: str) -> Comparison:
+    def compared(name: str, found: Found, trivial_name: str, at_true_roots: bool) -> Comparison:
         nothing_learned = trivial(training, truth, found.rows)
+        if at_true_roots:  # which tell more of a pose than the mean pose knows
+            constant = same_in_each_crop(training, truth, nothing_learned.rows)
+            nothing_learned = replace(nothing_learned, joints=constant.joints)
         return Comparison(
             Score.of(name, truth, found), Score.of(trivial_name, truth, nothing_learned)
         )
@@ -257,8 +266,8 @@ def _comparisons(
         truth, out / 'roots' / root_files.FILES['human36m'][0], out / 'poses' / HUMAN36M_FILE
     )
     return [
-        compared('RootNet; PoseNet at true roots', on_true_boxes, 'trivial'),
-        compared("the graph with them, YOLOX's boxes", in_graph, 'trivial, true boxes'),
+        compared('RootNet; PoseNet at true roots', on_true_boxes, _CONSTANT, True),
+        compared("the graph with them, YOLOX's boxes", in_graph, _MEAN, False),
     ]
 
 
@@ -269,11 +278,13 @@ def _verdict(
     arguments: argparse.Namespace,
 ) -> int:
     """Give the table out; return 0 where the networks beat the trivial predictors, else 1."""
-    title = f'ResNet-18s that learned from {len(training)} synthetic people'
+    title = f'small networks that learned from {len(training)} synthetic people'
     note = (
         f'{elapsed_s / 60:.1f} minutes in all. Whole: people whose joints all lie in their crop, '
-        'of whom MPJPE is. Trivial: the middle of the box at the best gamma * k, and the mean '
-        'pose. Ratios: to the trivial predictor below.'
+        'of whom MPJPE is. Trivial: the middle of the box at the best gamma * k. Mean pose: in '
+        'metres, around the true root. The same in each crop: the pose that is in the middle of '
+        "the training's, in cells of the crop, at true boxes and roots. Ratios: to the trivial "
+        'predictor below.'
     )
     table = score_table(title, comparisons, note)
     (arguments.out / 'scores.md').write_text(table.markdown() + '\n')
@@ -282,8 +293,7 @@ def _verdict(
     status = 0
     for metric, ratios, margin in (
         ('MRPE', [c.mrpe_ratio for c in comparisons], arguments.margin),
-        # in the graph, distances that are some tenths off make people as much larger or smaller
-        ('MPJPE', [comparisons[0].mpjpe_ratio], arguments.pose_margin),
+        ('MPJPE', [c.mpjpe_ratio for c in comparisons], arguments.pose_margin),
     ):
         if all(ratio <= margin for ratio in ratios):
             continue

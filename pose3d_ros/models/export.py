@@ -18,11 +18,11 @@ from torch import nn
 
 from pose3d_ros import __version__
 from pose3d_ros.models import onnx_files
+from pose3d_ros.models.backbone import Backbone
 from pose3d_ros.models.crops3dmppe import MEAN, SIZE, STD
 from pose3d_ros.models.heatmaps import softmax_expectation_3d
 from pose3d_ros.models.onnx_files import INPUT, JOINTS, ROOT
 from pose3d_ros.models.posenet import PoseNet
-from pose3d_ros.models.resnet import ResNet
 from pose3d_ros.models.runtime import RuntimeOptions
 from pose3d_ros.models.snapshots import find_snapshot, load_posenet, load_rootnet, snapshot_epoch
 from pose3d_ros.models.torch_network import fold_batch_norms, lower_precision, normalised
@@ -240,13 +240,13 @@ def _store_in_f16(graph: onnx.GraphProto) -> None:
             graph.node.insert(0, cast)
 
 
-def _crop_metadata(name: str, backbone: ResNet, file: Path) -> dict[str, str]:
+def _crop_metadata(name: str, backbone: Backbone, file: Path) -> dict[str, str]:
     """Return what the files of both networks say."""
     epoch = snapshot_epoch(file)
     return {
         'network': name,
         'method': '3DMPPE (Moon et al., ICCV 2019)',
-        'backbone': f'ResNet-{backbone.depth}',
+        'backbone': backbone.name,
         'backbone_sees': f'crops of {backbone.crop_px} px',
         'input': f'{INPUT} (batch, 3, {SIZE}, {SIZE}): RGB, (value of 0..255 - mean) / std, '
         f'mean {MEAN}, std {STD}',

@@ -9,6 +9,8 @@ Named so that the keys of its state dict are those of the published snapshots.
 import torch
 from torch import nn
 
+from pose3d_ros.models.backbone import CROP_PX
+from pose3d_ros.models.backbones import BACKBONES
 from pose3d_ros.models.heatmaps import (
     CHANNELS,
     SIZE,
@@ -19,7 +21,6 @@ from pose3d_ros.models.heatmaps import (
     initialise,
     marginals_3d,
 )
-from pose3d_ros.models.resnet import CROP_PX, ResNet
 
 #: Of the mass, below which a cell counts as this: f32 ends where a logarithm would not be a number.
 _LEAST_SHARE = 1e-30
@@ -50,14 +51,14 @@ class PoseNet(nn.Module):
     """Crops of people to their joints.
 
     :param joints: how many.
-    :param depth: of the backbone: 50, 101 or 152; 18 and 34 are not the paper's.
-    :param crop_px: side of the crops that the backbone sees, of resnet.CROPS_PX.
+    :param backbone: of BACKBONES; resnet50, resnet101 and resnet152 are the paper's.
+    :param crop_px: side of the crops that the backbone sees, of backbone.CROPS_PX.
     """
 
-    def __init__(self, joints: int, depth: int = 50, crop_px: int = CROP_PX) -> None:
+    def __init__(self, joints: int, backbone: str = 'resnet50', crop_px: int = CROP_PX) -> None:
         super().__init__()
         self.joints = joints
-        self.backbone = ResNet(depth, crop_px)
+        self.backbone = BACKBONES[backbone](crop_px)
         self.head = PoseHead(joints, self.backbone.features)
 
     def forward(self, image: torch.Tensor, as_marginals: bool = False) -> torch.Tensor | Marginals:

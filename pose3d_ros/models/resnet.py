@@ -12,9 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-#: Side of the crops that the networks are given, and of those that they can see instead.
-CROP_PX = 256
-CROPS_PX = (128, CROP_PX)
+from pose3d_ros.models.backbone import CROP_PX, Backbone
+
 #: Depth -> blocks in each of the four stages.
 BLOCKS = {
     18: (2, 2, 2, 2),
@@ -79,22 +78,17 @@ class Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(x)).add_(shortcut), inplace=True)
 
 
-class ResNet(nn.Module):
-    """Crops to features of a 32nd of their size.
+class ResNet(Backbone):
+    """A ResNet without its classifier.
 
     :param depth: of BLOCKS.
-    :param crop_px: of CROPS_PX. The paper's networks see crops as they come, with 256 pixels;
-        averaged down to 128 they take a quarter of the time, to learn and to run.
+    :param crop_px: as of `Backbone`.
     """
 
     def __init__(self, depth: int, crop_px: int = CROP_PX) -> None:
-        super().__init__()
-        self.depth, self.crop_px = depth, crop_px
-        if crop_px != CROP_PX:  # goes with the weights, and the published ones do not have it
-            self.register_buffer('seen_px', torch.tensor(crop_px))
         block: type[BasicBlock | Bottleneck] = BasicBlock if depth < 50 else Bottleneck
-        #: Channels that leave: 512, or 2048 from ResNet-50 on.
-        self.features = 512 * block.expansion
+        super().__init__(f'ResNet-{depth}', 512 * block.expansion, crop_px)
+        self.depth = depth
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         one, two, three, four = BLOCKS[depth]
@@ -106,9 +100,7 @@ class ResNet(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return (b, features, s, s) of crops (b, 3, 256, 256), s = crop_px / 32, as precise."""
-        if self.crop_px != CROP_PX:
-            image = F.avg_pool2d(image, CROP_PX // self.crop_px)
-        x = self.conv1(image.to(self.conv1.weight.dtype))
+        x = self.conv1(self.seen(image).to(self.conv1.weight.dtype))
         x = F.relu(self.bn1(x), inplace=True)
         x = F.max_pool2d(x, 3, stride=2, padding=1)
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))

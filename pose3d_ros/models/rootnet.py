@@ -10,6 +10,8 @@ unlike the paper's formula, depth is gamma * k: gamma is a free output.
 import torch
 from torch import nn
 
+from pose3d_ros.models.backbone import CROP_PX
+from pose3d_ros.models.backbones import BACKBONES
 from pose3d_ros.models.heatmaps import (
     CHANNELS,
     Upsampling,
@@ -17,7 +19,6 @@ from pose3d_ros.models.heatmaps import (
     in_f32,
     initialise,
 )
-from pose3d_ros.models.resnet import CROP_PX, ResNet
 
 
 class RootHead(nn.Module):
@@ -47,13 +48,13 @@ class RootHead(nn.Module):
 class RootNet(nn.Module):
     """Crops of people to their pelvises.
 
-    :param depth: of the backbone: 50, 101 or 152; 18 and 34 are not the paper's.
-    :param crop_px: side of the crops that the backbone sees, of resnet.CROPS_PX.
+    :param backbone: of BACKBONES; resnet50, resnet101 and resnet152 are the paper's.
+    :param crop_px: side of the crops that the backbone sees, of backbone.CROPS_PX.
     """
 
-    def __init__(self, depth: int = 50, crop_px: int = CROP_PX) -> None:
+    def __init__(self, backbone: str = 'resnet50', crop_px: int = CROP_PX) -> None:
         super().__init__()
-        self.backbone = ResNet(depth, crop_px)
+        self.backbone = BACKBONES[backbone](crop_px)
         self.root = RootHead(self.backbone.features)
 
     def forward(self, image: torch.Tensor, k: torch.Tensor | float = 1.0) -> torch.Tensor:

@@ -16,15 +16,16 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from pose3d_ros.models.backbone import CROP_PX, CROPS_PX
 from pose3d_ros.models.heatmaps import SIZE
 from pose3d_ros.models.posenet import PoseNet
-from pose3d_ros.models.resnet import BLOCKS, CROP_PX, CROPS_PX
+from pose3d_ros.models.resnet import BLOCKS
 from pose3d_ros.models.rootnet import RootNet
 from pose3d_ros.models.runtime import WeightFileError
 from pose3d_ros.skeletons import JOINT_SETS, Skeleton
 
 _ROOTNET_KEY, _POSENET_KEY = 'root.xy_layer.weight', 'head.final_layer.weight'
-_CROP_KEY = 'backbone.seen_px'
+_CROP_KEY, _CSPNEXT_KEY = 'backbone.seen_px', 'backbone.stem.0.weight'
 _FILE = re.compile(r'snapshot_(\d+)\.pth\.tar')
 _EXPECTED = 'a snapshot_EPOCH.pth.tar, not unpacked,'
 _NAMED = 3  # keys named in a message
@@ -44,7 +45,7 @@ def load_rootnet(path: Path) -> RootNet:
     tensors = read_tensors(path, 'network', _EXPECTED)
     _expect('RootNet', path, tensors)
     with torch.device('meta'):  # the weights come from the file: none are drawn before
-        network = RootNet(_depth(path, tensors), _crop_px(path, tensors))
+        network = RootNet(_backbone(path, tensors), _crop_px(path, tensors))
     return _filled(network, path, tensors)
 
 
@@ -63,7 +64,7 @@ def load_posenet(path: Path) -> tuple[PoseNet, Skeleton]:
             f'set; {SIZE} rows are a joint, and known are {known}'
         )
     with torch.device('meta'):
-        network = PoseNet(joints, _depth(path, tensors), _crop_px(path, tensors))
+        network = PoseNet(joints, _backbone(path, tensors), _crop_px(path, tensors))
     return _filled(network, path, tensors), JOINT_SETS[joints]
 
 
@@ -152,8 +153,10 @@ def _expect(name: str, path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
         raise SnapshotError(f'{path} holds {found}; a snapshot of {name} is expected')
 
 
-def _depth(path: Path, tensors: Mapping[str, torch.Tensor]) -> int:
-    """Return the depth of the backbone from its keys."""
+def _backbone(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return the name of the backbone from its keys, as `backbones.BACKBONES` has it."""
+    if _CSPNEXT_KEY in tensors:
+        return 'cspnext_s'
     blocks = tuple(
         len({key.split('.')[2] for key in tensors if key.startswith(f'backbone.layer{stage}.')})
         for stage in range(1, 5)
@@ -162,7 +165,7 @@ def _depth(path: Path, tensors: Mapping[str, torch.Tensor]) -> int:
     known = {d: (wanted, 3 if d >= 50 else 2) for d, wanted in BLOCKS.items()}
     for depth, kind in known.items():
         if kind == (blocks, convolutions):
-            return depth
+            return f'resnet{depth}'
     raise SnapshotError(
         f'{path} has a backbone of {blocks} blocks of {convolutions} convolutions; expected is a '
         + ' or '.join(f'ResNet-{d} {wanted} of {n}' for d, (wanted, n) in known.items())

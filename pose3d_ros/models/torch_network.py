@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
+from pose3d_ros.models.backbone import Backbone
 from pose3d_ros.models.batches import Batches
 from pose3d_ros.models.crops3dmppe import MEAN, SIZE, STD
 from pose3d_ros.models.heatmaps import Upsampling
-from pose3d_ros.models.resnet import ResNet
 from pose3d_ros.models.runtime import (
     ONNXRUNTIME_DEVICES,
     BusyTime,
@@ -83,7 +83,7 @@ class TorchNetwork:
 def lower_precision(module: nn.Module, to: torch.dtype) -> None:
     """Convert backbone and upsampling, in place. The heads' last layers stay in f32."""
     for part in module.modules():
-        if isinstance(part, ResNet | Upsampling):
+        if isinstance(part, Backbone | Upsampling):
             part.to(to)
 
 

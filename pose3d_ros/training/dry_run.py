@@ -44,7 +44,7 @@ def dry_run(trainer: Trainer) -> Rates:
 
     loader = _rate(load)
     moved = {name: values.to(trainer.accelerator.device) for name, values in batch.items()}
-    trainer.network.train()
+    trainer.train_mode()
 
     def step() -> int:
         trainer.backward(moved)

@@ -60,6 +60,21 @@ class Interrupted(Exception):
     """The training was asked to stop, and its state is saved."""
 
 
+def _parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return backbone and head for the optimizer; 'times' the recipe's learning rate is a group's.
+
+    A backbone that stays as it is needs no gradients, which is most of what it would cost.
+    """
+    backbone = list(network.backbone.parameters())
+    of_backbone = {id(parameter) for parameter in backbone}
+    head = [p for p in network.parameters() if id(p) not in of_backbone]
+    groups = [{'params': head, 'times': 1.0}]
+    if not recipe.backbone_rate:
+        network.backbone.requires_grad_(False)
+        return groups
+    return [{'params': backbone, 'times': recipe.backbone_rate}, *groups]
+
+
 class Trainer:
     """One training.
 
@@ -94,7 +109,9 @@ class Trainer:
         torch.backends.cudnn.benchmark = True  # crops are all of one size
         network = network.to(memory_format=torch.channels_last)
         # one pass over weights and moments; several take a CPU a tenth of a small batch's step
-        optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
+        optimizer = torch.optim.Adam(
+            _parameter_groups(network, recipe), lr=recipe.learning_rate, fused=True
+        )
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.progress = Progress()
         self.batches = EpochBatches(
@@ -180,7 +197,7 @@ class Trainer:
         before = progress.people
         rate = self.recipe.learning_rate_in(progress.epoch)
         for group in self.optimizer.param_groups:
-            group['lr'] = rate
+            group['lr'] = rate * group['times']
         self._train(interruption, writer)
         found = {
             'epoch': progress.epoch,
@@ -218,11 +235,17 @@ class Trainer:
         progress.loss_sum, progress.people = 0.0, 0
         self._save_state()
 
+    def train_mode(self) -> None:
+        """Let the network learn; a backbone that stays as it is keeps its statistics, too."""
+        self.network.train()
+        if not self.recipe.backbone_rate:
+            self.accelerator.unwrap_model(self.network).backbone.eval()
+
     def _train(self, interruption: Interruption, writer: SummaryWriter | None) -> None:
         """Train the batches of the epoch that are not done yet."""
         progress, accumulate = self.progress, self.recipe.accumulate
         self.batches.epoch, self.batches.start = progress.epoch, progress.batches
-        self.network.train()
+        self.train_mode()
         total = len(self.batches)
         # on the device, since looking at each loss would wait for it; what was before a resume is
         # of all processes together, so one of them has it

@@ -13,9 +13,9 @@ from pose3d_ros.yaml_files import YamlError, read_yaml
 
 #: What a training may compute in; weights stay in f32.
 PRECISIONS = ('f32', 'bf16', 'f16')
-#: Backbones by depth, as `models.resnet.BLOCKS` has them (which would bring PyTorch).
-BACKBONES = (18, 34, 50, 101, 152)
-#: Sides of the crops that a backbone sees, pixels, as `models.resnet.CROPS_PX`.
+#: Backbones, as `models.backbones.BACKBONES` has them (which would bring PyTorch).
+BACKBONES = ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'cspnext_s')
+#: Sides of the crops that a backbone sees, pixels, as `models.backbone.CROPS_PX`.
 CROPS_PX = (128, 256)
 
 
@@ -34,7 +34,8 @@ class Recipe:
     :param batch: people in a batch of one process; with several processes and accumulated batches
         a step is of batch * processes * accumulate people.
     :param accumulate: batches whose gradients are summed up before a step.
-    :param backbone: depth of the ResNet.
+    :param backbone: of BACKBONES.
+    :param backbone_rate: by which its learning rate is multiplied; 0 = it stays as it is.
     :param crop_px: of CROPS_PX.
     :param heatmap_weight: of the part of PoseNet's loss that wants each joint's mass in one place;
         0 = the loss as published.
@@ -50,7 +51,8 @@ class Recipe:
     decay_factor: float = 10.0
     batch: int = 32
     accumulate: int = 1
-    backbone: int = 50
+    backbone: str = 'resnet50'
+    backbone_rate: float = 1.0
     crop_px: int = 256
     heatmap_weight: float = 0.0
     precision: str = 'f32'
@@ -62,13 +64,14 @@ class Recipe:
             raise RecipeError(f'{wrong[0]} is below 1')
         if not (self.learning_rate > 0 and self.decay_factor > 0):
             raise RecipeError('learning_rate and decay_factor have to be above 0')
-        if not 0 <= self.heatmap_weight < math.inf:
-            raise RecipeError(f'heatmap_weight: {self.heatmap_weight} is not 0 or more')
+        at_least_zero = {n: getattr(self, n) for n in ('heatmap_weight', 'backbone_rate')}
+        if wrong := [f'{n}: {v}' for n, v in at_least_zero.items() if not 0 <= v < math.inf]:
+            raise RecipeError(f'{wrong[0]} is not 0 or more')
         amounts = {n: getattr(self.augmentation, n) for n in ('scale', 'colour', 'occlusion')}
         if wrong := [f'{n}: {v}' for n, v in amounts.items() if not 0 <= v < 1]:
             raise RecipeError(f'augmentation: {wrong[0]} is not at least 0 and below 1')
         if self.backbone not in BACKBONES:
-            raise RecipeError(f'backbone: {self.backbone} is none of {BACKBONES}')
+            raise RecipeError(f'backbone: {self.backbone} is none of {", ".join(BACKBONES)}')
         if self.crop_px not in CROPS_PX:
             raise RecipeError(f'crop_px: {self.crop_px} is none of {CROPS_PX}')
         if self.precision not in PRECISIONS:

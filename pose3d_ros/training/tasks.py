@@ -14,10 +14,12 @@ from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.data.crops_dataset import PeopleTable, joint_table, root_table
 from pose3d_ros.evaluation import mpjpe, root_errors
 from pose3d_ros.models import crops3dmppe
+from pose3d_ros.models.cspnext import CspNext
 from pose3d_ros.models.heatmaps import Marginals
 from pose3d_ros.models.imagenet import load_backbone
 from pose3d_ros.models.posenet import PoseNet, heatmap_loss, posenet_loss
 from pose3d_ros.models.rootnet import RootNet, rootnet_loss
+from pose3d_ros.models.rtmpose_backbone import load_rtmpose
 from pose3d_ros.models.snapshots import (
     SnapshotError,
     fault_summary,
@@ -28,7 +30,7 @@ from pose3d_ros.models.snapshots import (
 from pose3d_ros.skeletons import JOINT_SETS, Skeleton
 
 Batch = Mapping[str, torch.Tensor]
-_BACKBONES = ('.pkl', '.tgz')
+_BACKBONES = ('.pkl', '.tgz', '.onnx')
 _UPSAMPLING, _SEEN = '.deconv_layers.', 'backbone.seen_px'
 
 
@@ -44,7 +46,7 @@ class Task(Protocol):
     def table(self, sets: Sequence[Annotations]) -> PeopleTable:
         """Return the people of several data sets with what is learned of them."""
 
-    def network(self, backbone: int, crop_px: int) -> nn.Module:
+    def network(self, backbone: str, crop_px: int) -> nn.Module:
         """Return the network with its first weights, as a recipe says."""
 
     def forward(self, network: nn.Module, images: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -68,7 +70,7 @@ class RootTask:
         """Return people with their roots."""
         return root_table(sets)
 
-    def network(self, backbone: int, crop_px: int) -> nn.Module:
+    def network(self, backbone: str, crop_px: int) -> nn.Module:
         """Return RootNet."""
         return RootNet(backbone, crop_px)
 
@@ -111,7 +113,7 @@ class PoseTask:
         """Return people with the joints of the joint set."""
         return joint_table(sets, self.skeleton)
 
-    def network(self, backbone: int, crop_px: int) -> nn.Module:
+    def network(self, backbone: str, crop_px: int) -> nn.Module:
         """Return PoseNet."""
         return PoseNet(len(self.skeleton), backbone, crop_px)
 
@@ -156,9 +158,9 @@ def places_of(
 def start_from(network: nn.Module, path: Path) -> None:
     """Give a network the weights of a file: of its backbone, or all of them.
 
-    :param path: ImageNet weights, as `models.imagenet.load_backbone` takes them; or a snapshot, or
-        a folder of them, whose last is taken. Of RootNet a PoseNet takes backbone and upsampling,
-        and the other way round.
+    :param path: ImageNet weights, as `models.imagenet.load_backbone` takes them; RTMPose-s, for
+        CSPNeXt-s; or a snapshot, or a folder of them, whose last is taken. Of RootNet a PoseNet
+        takes backbone and upsampling, and the other way round.
     :raises SnapshotError: it cannot be read, or is of another network or backbone.
     """
     path = find_snapshot(path)
@@ -171,8 +173,17 @@ def start_from(network: nn.Module, path: Path) -> None:
                 raise SnapshotError(f'{path} is not {name}: {fault_summary(faults)}')
             network.load_state_dict(tensors)
             return
-    tensors = load_backbone(path, network.backbone.depth)
-    network.backbone.load_state_dict(tensors, strict=False)  # all of them; crop_px is not theirs
+    backbone = network.backbone
+    if isinstance(backbone, CspNext) != (path.suffix == '.onnx'):
+        raise SnapshotError(
+            f'{path} is not for {backbone.name}: CSPNeXt-s begins with the .onnx of RTMPose-s, a '
+            'ResNet with ImageNet weights'
+        )
+    if isinstance(backbone, CspNext):
+        tensors = load_rtmpose(path)
+    else:
+        tensors = load_backbone(path, backbone.depth)
+    backbone.load_state_dict(tensors, strict=False)  # all of them; crop_px is not theirs
 
 
 def _with_own_head(
