@@ -168,5 +168,5 @@ def test_the_benchmark_measures_against_the_networks_alone(tmp_path: Path) -> No
     assert cli.main([*given, str(out)]) == 0
     (table,) = json.loads(out.read_text())['tables']
     ((streams, rate, bound, ratio, busy),) = table['rows']
-    assert streams == 2 and rate > 0 and bound > 0
-    assert 0.1 < ratio < 2 and 0.1 < busy <= 2.01
+    assert streams == 2 and rate > 0 and bound > 0 and busy > 0
+    assert ratio == pytest.approx(rate / bound)  # of the one round

@@ -19,7 +19,7 @@ from pose3d_ros.drawing import draw_overlay, draw_scene
 from pose3d_ros.nodes.diagnosis import frame_values
 from pose3d_ros.nodes.messages import camera_from_info, image_from_compressed, poses_from_message
 from pose3d_ros.nodes.processes import processes
-from pose3d_ros.people import Poses
+from pose3d_ros.people import Poses, TrackState
 
 _OVERLAY_FPS = 12.0
 _RESULTS = {'detector': 'detections', 'rootnet': 'roots', 'posenet': 'poses'}
@@ -114,7 +114,8 @@ def draw_recording(recording: Recording, camera: Camera, out: Path) -> None:
     both = sorted(set(recording.images) & set(recording.poses))
     if not both:
         raise DemoError('no image of the recording has poses; see the logs')
-    fullest = max(both, key=lambda stamp: (len(recording.poses[stamp].seen), stamp))
+    # who was found in one image only may be nobody
+    fullest = max(both, key=lambda stamp: (_confirmed(recording.poses[stamp]), stamp))
     with _video(out / 'overlay.mp4', camera) as video:
         for stamp in both:
             image = image_from_compressed(recording.images[stamp])
@@ -123,6 +124,10 @@ def draw_recording(recording: Recording, camera: Camera, out: Path) -> None:
             if stamp == fullest:
                 cv2.imwrite(str(out / 'overlay.png'), picture)
     draw_scene(recording.poses[fullest].seen, camera, out / 'scene.png')
+
+
+def _confirmed(poses: Poses) -> int:
+    return int((poses.tracks.states == TrackState.CONFIRMED).sum())
 
 
 @contextmanager
