@@ -249,7 +249,7 @@ def test_from_video_finds_the_people_of_a_film_and_ends_with_it(graph: Any, tmp_
 def test_launch_testing_finds_poses_and_a_good_end() -> None:
     for module in ('launch_testing', 'launch_ros', 'launch'):
         pytest.importorskip(module, reason=f'{module} comes with a ROS installation only')
-    file = Path(__file__).parent / 'launch_tests' / 'poses_of_a_film.launch_test.py'
+    file = Path(__file__).parent / 'launch_tests' / 'film.py'
     command = [sys.executable, '-m', 'launch_testing.launch_test', str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr

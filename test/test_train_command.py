@@ -81,7 +81,7 @@ def test_a_trained_rootnet_is_exported_and_runs(
     monkeypatch.setenv('MADE_UP_PEOPLE', '4')
     assert main(arguments(tmp_path)) == 0
     said = capsys.readouterr().out
-    assert 'rootnet, ResNet-18, crops of 256 px, f32, 1 x cpu, steps of 4 people' in said
+    assert 'rootnet, resnet18, crops of 256 px, f32, 1 x cpu, steps of 4 people' in said
     assert 'learned from: made up train: 4 people, 4 with depth; 0 more cannot be used' in said
     assert 'held out: made up test: 3 people' in said and 'the best so far' in said
     out = tmp_path / 'out'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """from_video.launch.py under launch_testing: poses come, and all processes end when told to.
 
-    launch_test test/launch_tests/poses_of_a_film.launch_test.py
+    launch_test test/launch_tests/film.py
 
 `pytest` runs it too, where launch_testing is installed (test_launch_files.py).
 """
