@@ -50,7 +50,6 @@ NETWORKS = ('rootnet', 'posenet')
 _DETECTOR = 'yolox_tiny'
 _INTERRUPTED = 130
 _POLL_S = 0.05
-_INTO_EPOCH_S = 1.0
 _TILE_PX = 384
 # What the published recipes are changed by, so that there is something to see after minutes: small
 # crops, and people as they are, since each is seen a few times only.
@@ -195,14 +194,14 @@ def _train(network: str, arguments: argparse.Namespace) -> None:
 
 @contextmanager
 def _ctrl_c_after(file: Path) -> Iterator[None]:
-    """Press Ctrl-C in this process some time after a file has come."""
+    """Press Ctrl-C in this process once a file has come: an epoch later may be short."""
     left = threading.Event()
 
     def press() -> None:
         while not file.exists():
             if left.wait(_POLL_S):
                 return
-        if not left.wait(_INTO_EPOCH_S):
+        if not left.is_set():
             os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=press, daemon=True)
