@@ -13,8 +13,8 @@ from pose3d_ros.evaluation import baselines, mpjpe, root_errors
 from pose3d_ros.evaluation.metrics import best_pairs
 from pose3d_ros.evaluation.results import read_human36m
 from pose3d_ros.evaluation.root_files import read_roots
-from pose3d_ros.evaluation.running import projected
-from pose3d_ros.evaluation.subjects import Subjects, each_once
+from pose3d_ros.evaluation.running import back_projected, projected
+from pose3d_ros.evaluation.subjects import Subjects, each_once, processed
 from pose3d_ros.models import crops3dmppe
 from pose3d_ros.people import Poses
 from pose3d_ros.skeletons import HUMAN36M_17
@@ -95,8 +95,7 @@ def whole(truth: Annotations) -> np.ndarray:
     PoseNet is taught no others, and has no cells for them: of people of whom a part is out of the
     image or behind something, whose boxes are of the rest, the mean pose knows more.
     """
-    cells = _cells(truth)
-    return np.asarray(((cells >= 0) & (cells < crops3dmppe.HEATMAP)).all(axis=(1, 2)))
+    return _inside(_cells(truth))
 
 
 def trivial(training: Annotations, truth: Annotations, rows: np.ndarray) -> Found:
@@ -119,20 +118,18 @@ def same_in_each_crop(training: Annotations, truth: Annotations, rows: np.ndarra
 
     :param rows: whom to predict.
     """
-    people = truth[rows]
-    of_training = _cells(training)[whole(training)]
-    cells = np.broadcast_to(np.median(of_training, axis=0), people.joints.shape)
+    people, of_training = truth[rows], _cells(training)
+    middle = np.median(of_training[_inside(of_training)], axis=0)
+    cells = np.broadcast_to(middle, people.joints.shape)
     pixels = crops3dmppe.to_pixels(cells[..., :2], _squares(people))
     depth_m = people.roots[:, 2:] + crops3dmppe.to_metres(cells[..., 2])
-    rays = (pixels - people.centre_px[:, None]) / people.focal_px[:, None]
-    joints = np.concatenate([rays * depth_m[..., None], depth_m[..., None]], axis=2)
+    joints = back_projected(pixels, depth_m, people.focal_px, people.centre_px)
     return Found(rows, people.roots, joints[:, : len(HUMAN36M_17)])
 
 
 def _squares(people: Annotations) -> np.ndarray:
     """Return the crops (n, 4) of true boxes."""
-    size = people.image_sizes[people.image_indices]
-    return crops3dmppe.process_boxes(people.boxes, size[:, 0], size[:, 1])[0]
+    return processed(people, people.image_indices, people.boxes)[0]
 
 
 def _cells(people: Annotations) -> np.ndarray:
@@ -141,6 +138,11 @@ def _cells(people: Annotations) -> np.ndarray:
     in_crop = (people.pixels - squares[:, None, :2]) / squares[:, None, 2:] * crops3dmppe.HEATMAP
     behind = crops3dmppe.to_cells(people.joints[..., 2] - people.roots[:, 2:])
     return np.concatenate([in_crop, behind[..., None]], axis=2)
+
+
+def _inside(cells: np.ndarray) -> np.ndarray:
+    """Return (n,) of whom all cells (n, j, 3) are PoseNet's."""
+    return np.asarray(((cells >= 0) & (cells < crops3dmppe.HEATMAP)).all(axis=(1, 2)))
 
 
 def saved(truth: Annotations, roots: Path, poses: Path) -> Found:

@@ -26,7 +26,6 @@ from pose3d_ros import weights
 from pose3d_ros.benchmarks import report
 from pose3d_ros.benchmarks.training_scores import (
     Comparison,
-    Found,
     Score,
     matched,
     same_in_each_crop,
@@ -67,9 +66,6 @@ _RECIPES: dict[str, tuple[object, ...]] = {
 }  # fmt: skip
 # Who turns the back looks much like who faces, and telling them apart takes longer.
 _FACING_DEG = 60
-
-
-_CONSTANT, _MEAN = 'trivial; the same in each crop', 'trivial at true boxes; mean pose'
 
 
 class SmokeError(RuntimeError):
@@ -251,22 +247,23 @@ def _comparisons(
     in_graph = matched(truth, poses)
     if not len(in_graph.rows):
         raise SmokeError(f'the graph found nobody; see {out / "pipeline.jpg"}')
-
-    def compared(name: str, found: Found, trivial_name: str, at_true_roots: bool) -> Comparison:
-        nothing_learned = trivial(training, truth, found.rows)
-        if at_true_roots:  # which tell more of a pose than the mean pose knows
-            constant = same_in_each_crop(training, truth, nothing_learned.rows)
-            nothing_learned = replace(nothing_learned, joints=constant.joints)
-        return Comparison(
-            Score.of(name, truth, found), Score.of(trivial_name, truth, nothing_learned)
-        )
-
     on_true_boxes = saved(
         truth, out / 'roots' / root_files.FILES['human36m'][0], out / 'poses' / HUMAN36M_FILE
     )
+    mean_poses = trivial(training, truth, in_graph.rows)
+    constant = trivial(training, truth, on_true_boxes.rows)
+    # true roots, which PoseNet has there, tell more of a pose than the mean pose knows
+    in_crops = same_in_each_crop(training, truth, constant.rows)
+    constant = replace(constant, joints=in_crops.joints)
     return [
-        compared('RootNet; PoseNet at true roots', on_true_boxes, _CONSTANT, True),
-        compared("the graph with them, YOLOX's boxes", in_graph, _MEAN, False),
+        Comparison(
+            Score.of('RootNet; PoseNet at true roots', truth, on_true_boxes),
+            Score.of('trivial; the same in each crop', truth, constant),
+        ),
+        Comparison(
+            Score.of("the graph with them, YOLOX's boxes", truth, in_graph),
+            Score.of('trivial at true boxes; mean pose', truth, mean_poses),
+        ),
     ]
 
 

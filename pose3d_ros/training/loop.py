@@ -65,13 +65,12 @@ def _parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]
 
     A backbone that stays as it is needs no gradients, which is most of what it would cost.
     """
-    backbone = list(network.backbone.parameters())
-    of_backbone = {id(parameter) for parameter in backbone}
-    head = [p for p in network.parameters() if id(p) not in of_backbone]
+    head = [p for name, p in network.named_parameters() if not name.startswith('backbone.')]
     groups = [{'params': head, 'times': 1.0}]
     if not recipe.backbone_rate:
         network.backbone.requires_grad_(False)
         return groups
+    backbone = list(network.backbone.parameters())
     return [{'params': backbone, 'times': recipe.backbone_rate}, *groups]
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.data.crops_dataset import PeopleTable, joint_table, root_table
 from pose3d_ros.evaluation import mpjpe, root_errors
+from pose3d_ros.evaluation.running import back_projected
 from pose3d_ros.models import crops3dmppe
 from pose3d_ros.models.cspnext import CspNext
 from pose3d_ros.models.heatmaps import Marginals
@@ -151,8 +152,7 @@ def places_of(
     :param depth_m: (n, p) from the camera.
     """
     pixels = crops3dmppe.to_pixels(found[..., :2].astype(np.float64), table.squares[rows])
-    rays = (pixels - table.centre_px[rows, None]) / table.focal_px[rows, None]
-    return np.concatenate([rays * depth_m[..., None], depth_m[..., None]], axis=2)
+    return back_projected(pixels, depth_m, table.focal_px[rows], table.centre_px[rows])
 
 
 def start_from(network: nn.Module, path: Path) -> None:
@@ -174,15 +174,13 @@ def start_from(network: nn.Module, path: Path) -> None:
             network.load_state_dict(tensors)
             return
     backbone = network.backbone
-    if isinstance(backbone, CspNext) != (path.suffix == '.onnx'):
+    is_rtmpose = path.suffix == '.onnx'
+    if isinstance(backbone, CspNext) != is_rtmpose:
         raise SnapshotError(
             f'{path} is not for {backbone.name}: CSPNeXt-s begins with the .onnx of RTMPose-s, a '
             'ResNet with ImageNet weights'
         )
-    if isinstance(backbone, CspNext):
-        tensors = load_rtmpose(path)
-    else:
-        tensors = load_backbone(path, backbone.depth)
+    tensors = load_rtmpose(path) if is_rtmpose else load_backbone(path, backbone.depth)
     backbone.load_state_dict(tensors, strict=False)  # all of them; crop_px is not theirs
 
 
