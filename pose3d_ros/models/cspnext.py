@@ -4,7 +4,7 @@
 
 Lyu et al., "RTMDet: An Empirical Study of Designing Real-Time Object Detectors", arXiv 2212.07784;
 Jiang et al., "RTMPose", arXiv 2303.07399. For RootNets and PoseNets that are to learn soon, and to
-run on a processor: a tenth of ResNet-50's operations. Its batch norms are part of the convolutions,
+run on a processor: a sixth of ResNet-50's operations. Its batch norms are part of the convolutions,
 as in the file of RTMPose's weights.
 """
 
