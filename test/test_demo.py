@@ -2,17 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's graph of processes, on a few frames: what it leaves can be used."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from sensor_msgs.msg import CompressedImage
 
 from pose3d_ros.bags import messages, open_bag
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.nodes.demo import DemoError, Recording, draw_recording, run_demo, table
 from pose3d_ros.nodes.messages import image_from_compressed, poses_from_message
 from pose3d_ros.nodes.processes import ProcessError, processes
+from pose3d_ros.people import Poses, Tracks, TrackState
+from pose3d_ros.skeletons import HUMAN36M
 
 FRAMES = 8
 
@@ -78,6 +82,30 @@ def test_a_recording_without_poses_says_so(tmp_path: Path) -> None:
     camera = Clip.load('multi').cameras[0].camera
     with pytest.raises(DemoError, match='no image of the recording has poses'):
         draw_recording(Recording(), camera, tmp_path)
+
+
+def people_of(states: Sequence[TrackState]) -> Poses:
+    """Return somebody for each state, all at one place."""
+    n, j = len(states), len(HUMAN36M)
+    joints = np.tile([0.0, 0.0, 4.0], (n, j, 1))
+    tracks = Tracks(np.array(states), np.ones(n), np.full((n, 6), np.nan),
+                    np.full((n, 6, 6), np.nan))  # fmt: skip
+    return Poses(HUMAN36M, joints, np.ones((n, j)), joints[:, 0], np.zeros(n), np.ones(n),
+                 ('1',) * n, tracks)  # fmt: skip
+
+
+def test_the_picture_is_of_the_most_who_are_confirmed(tmp_path: Path) -> None:
+    """Somebody who is new, and may be nobody, does not make a frame the fullest."""
+    camera, recording = Clip.load('multi').cameras[0].camera, Recording()
+    confirmed, new = TrackState.CONFIRMED, TrackState.NEW
+    for stamp, states in enumerate([(confirmed, confirmed), (confirmed, new, new)]):
+        image = np.full((camera.height, camera.width, 3), 40 + 120 * stamp, np.uint8)
+        _, data = cv2.imencode('.jpg', image)
+        recording.images[stamp] = CompressedImage(format='jpeg', data=data.tobytes())
+        recording.poses[stamp] = people_of(states)
+    draw_recording(recording, camera, tmp_path)
+    picture = cv2.imread(str(tmp_path / 'overlay.png'))
+    assert picture is not None and np.median(picture) == pytest.approx(40, abs=5)
 
 
 def test_a_process_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
