@@ -100,7 +100,8 @@ def test_markers_and_overlay_are_made_only_while_somebody_looks(
             source.image_at(100 + count / RATE_HZ)
             graph.wait(lambda n=count: len(poses) > n, 'poses')
         graph.wait(lambda s=seen: all(s), f'{watched}')
-        assert made[-len(watched) or None :] == list(watched)
+        # They are made after the poses are out, one after the other: the last ones may be to come.
+        graph.wait(lambda w=watched: made[-len(w) or None :] == list(w), f'{watched} in turn')
         assert set(made) == set(watched)
 
 
