@@ -224,48 +224,45 @@ def test_the_plain_sequential_way_is_far_behind() -> None:
     assert rate_hz * plain_s > 5
 
 
-def test_the_choices_are_really_made() -> None:
-    """In the environment of the processes, and in what spins them."""
-    setting = replace(SMALL, layout='many threads', images=COMPRESSED, fastdds=DEFAULTS)
-    for layout, executor in (
+@pytest.mark.parametrize(
+    ('layout', 'executor'),
+    [
         ('many threads', 'rclpy.executors.MultiThreadedExecutor'),
         ('one executor', 'rclpy.executors.SingleThreadedExecutor'),
         (COMPOSED, 'pose3d_ros.nodes.executors._InputExecutor'),
-    ):
-        module, _, name = executor.rpartition('.')
-        code = (
-            'import sys\n'
-            f'from {module} import {name} as Executor\n'
-            f'from pose3d_ros.nodes import {LAYOUTS[layout]} as graph\n'
-            'Executor.spin_once = lambda self, **_: sys.exit(7 if type(self) is Executor else 1)\n'
-            'graph.main()\n'
-        )
-        assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 7
-    measured = graph_measuring.in_own_process(_environment_of_graph, setting)
-    assert measured['FASTDDS_BUILTIN_TRANSPORTS'] == 'DEFAULT'
-    assert not any(name.endswith('PROFILES_FILE') for name in measured)
+    ],
+)
+def test_the_executor_is_really_another(layout: str, executor: str) -> None:
+    module, _, name = executor.rpartition('.')
+    code = (
+        'import sys\n'
+        f'from {module} import {name} as Executor\n'
+        f'from pose3d_ros.nodes import {LAYOUTS[layout]} as graph\n'
+        'Executor.spin_once = lambda self, **_: sys.exit(7 if type(self) is Executor else 1)\n'
+        'graph.main()\n'
+    )
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 7
 
 
-def test_what_is_to_be_watched_is_watched() -> None:
-    came = graph_measuring.in_own_process(_watchers_of_graph, replace(SMALL, watched=WATCHED))
-    assert came == {'/markers': 1, '/overlay': 1}
-    assert graph_measuring.in_own_process(_watchers_of_graph, SMALL) == {
-        '/markers': 0,
-        '/overlay': 0,
-    }
+def test_the_other_choices_are_really_made() -> None:
+    """In the environment of the processes, and by who subscribes."""
+    chosen = replace(SMALL, images=COMPRESSED, fastdds=DEFAULTS, watched=WATCHED)
+    environment, watchers = graph_measuring.in_own_process(_environment_and_watchers, chosen)
+    assert environment['FASTDDS_BUILTIN_TRANSPORTS'] == 'DEFAULT'
+    assert not any(name.endswith('PROFILES_FILE') for name in environment)
+    assert watchers == {'markers': 1, 'overlay': 1}
+    environment, watchers = graph_measuring.in_own_process(_environment_and_watchers, SMALL)
+    assert any(name.endswith('PROFILES_FILE') for name in environment)
+    assert watchers == {'markers': 0, 'overlay': 0}
 
 
-def _watchers_of_graph(setting: Setting) -> dict[str, int]:
-    """Return how many subscribe to what is for people's eyes."""
-    with graph_measuring._running(setting, QUICK) as (running, _):
-        return {f'/{topic}': running.camera.count_subscribers(topic) for topic in WATCHED}
-
-
-def _environment_of_graph(setting: Setting) -> dict[str, str]:
-    """Return the environment of the graph's process, as the system has it."""
+def _environment_and_watchers(setting: Setting) -> tuple[dict[str, str], dict[str, int]]:
+    """Return the environment of the graph's process, as the system has it, and how many subscribe
+    to what is for people's eyes."""
     with graph_measuring._running(setting, QUICK) as (running, _):
         text = Path(f'/proc/{running.pids["pipeline"]}/environ').read_text()
-    return dict(pair.split('=', 1) for pair in text.split('\0') if '=' in pair)
+        watchers = {topic: running.camera.count_subscribers(f'/{topic}') for topic in WATCHED}
+    return dict(pair.split('=', 1) for pair in text.split('\0') if '=' in pair), watchers
 
 
 def test_the_command_gives_out_tables_plot_and_file(

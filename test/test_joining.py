@@ -4,7 +4,7 @@
 
 import pytest
 
-from pose3d_ros.nodes.joining import Joiner
+from pose3d_ros.nodes.joining import PATIENCE_S, Joiner
 
 
 def joined(events: str, capacity: int = 4) -> tuple[list[str], Joiner[str, str]]:
@@ -79,6 +79,22 @@ def test_what_is_left_of_one_loop_is_not_joined_with_the_next() -> None:
     assert joiner.add_right(4, 'new') == ('new', 'new')
     assert joiner.add_right(5, 'new') is None
     assert joiner.add_left(5, 'new') == ('new', 'new')
+
+
+@pytest.mark.parametrize('waited', [0.9, 1.1])
+def test_people_wait_for_a_lost_image_only_as_long_as_one_takes(waited: float) -> None:
+    now_s = 100.0
+    joiner: Joiner[str, str] = Joiner(4, clock=lambda: now_s)
+    # the camera's loop is as short as this: neither side sees its stamps go back
+    assert joiner.add_right(7, 'people') is None
+    now_s += waited * PATIENCE_S
+    found = joiner.add_left(7, 'image')
+    assert found == (('image', 'people') if waited < 1 else None)
+    assert joiner.unmatched == (waited > 1)
+    # an image waits for its people however long they take to be found
+    assert joiner.add_left(8, 'next') is None
+    now_s += 60.0
+    assert joiner.add_right(8, 'next') == ('next', 'next')
 
 
 def test_a_side_that_did_not_see_the_jump_goes_on() -> None:

@@ -250,6 +250,31 @@ def test_prepare_process_does_without_glibc(monkeypatch: pytest.MonkeyPatch) -> 
     assert transport.PROFILE_VARIABLES[0] in os.environ
 
 
+def test_gaps_in_the_heap_go_back_to_the_system_while_a_process_runs() -> None:
+    code = (
+        'import time; from pose3d_ros import transport\n'
+        'from pose3d_ros.benchmarks.usage import resident_mib\n'
+        'transport._RELEASE_EVERY_S = 1.0\n'
+        'transport.prepare_process()\n'
+        'images, between = [], []\n'
+        'for _ in range(20):\n'
+        '    images.append(b"x" * 5_000_000)\n'
+        '    between.append(b"x" * 5_000)\n'
+        'full = resident_mib()\n'
+        'del images\n'
+        'freed = resident_mib()\n'
+        'end = time.monotonic() + 20\n'
+        'while resident_mib() > full - 90 and time.monotonic() < end: time.sleep(0.05)\n'
+        'print(full - freed, full - resident_mib())\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True, timeout=60
+    )
+    at_once_mib, later_mib = map(float, done.stdout.split())
+    assert at_once_mib < 10, 'they were to be gaps'
+    assert later_mib > 90
+
+
 def test_this_malloc_takes_the_thresholds() -> None:
     """A threshold above glibc's limit would be refused in silence."""
     if not hasattr(ctypes.CDLL(None), 'mallopt'):

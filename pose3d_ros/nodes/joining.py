@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Joining an image with what was seen in it, by exact stamp, in bounded memory."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -20,6 +21,10 @@ T = TypeVar('T')
 U = TypeVar('U')
 S = TypeVar('S', Frame, PersonArray)
 
+#: How long people wait for their image. It was published before they were looked for, and comes by
+#: the same road: a tenth of this is much. One of their stamp that comes later is of another loop.
+PATIENCE_S = 0.5
+
 
 @dataclass(eq=False)
 class _Waiting(Generic[T]):
@@ -27,12 +32,14 @@ class _Waiting(Generic[T]):
 
     :param generation: how often its side's clock had jumped back.
     :param newest: how often that of either side had, when it came.
+    :param since_s: when it came, by the joiner's clock.
     :param kept: leaves after those that are not.
     """
 
     stamp_ns: int
     generation: int
     newest: int
+    since_s: float
     thing: T
     kept: bool = False
 
@@ -52,8 +59,15 @@ class _Side(Generic[T]):
 
     def drop_before(self, generation: int, stamp_ns: int) -> int:
         """Return how many things had to leave."""
-        before, key = len(self.waiting), (generation, stamp_ns)
-        self.waiting = [w for w in self.waiting if (w.generation, w.stamp_ns) >= key]
+        return self._keep(lambda w: (w.generation, w.stamp_ns) >= (generation, stamp_ns))
+
+    def drop_since(self, since_s: float) -> int:
+        """Return how many things had to leave, as they have waited since then or longer."""
+        return self._keep(lambda w: w.since_s > since_s)
+
+    def _keep(self, stays: Callable[[_Waiting[T]], bool]) -> int:
+        before = len(self.waiting)
+        self.waiting = [w for w in self.waiting if stays(w)]
         return before - len(self.waiting)
 
 
@@ -71,11 +85,14 @@ class Joiner(Generic[A, B]):
     newest image when he is done with the one before: so the images around the coming of people are
     those that the next people may be of, and stay, however many come behind them.
 
+    People whose image was lost wait for `PATIENCE_S`: in a bag that loops, its stamp comes again.
+
     :param capacity: things held per side.
+    :param clock: seconds that only ever go on.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
+    def __init__(self, capacity: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.capacity, self._clock = capacity, clock
         #: Things of the right side that left without a partner.
         self.unmatched = 0
         self._keep_next = 0  # so many images to come stay longer
@@ -84,7 +101,7 @@ class Joiner(Generic[A, B]):
 
     def add_left(self, stamp_ns: int, thing: A) -> tuple[A, B] | None:
         """Take a thing of the left side (images); return the pair when it is complete."""
-        new = _arrived(stamp_ns, thing, self._left, self._right)
+        new = self._arrived(stamp_ns, thing, self._left, self._right)
         new.kept, self._keep_next = self._keep_next > 0, max(0, self._keep_next - 1)
         partner = _partner(new, self._left, self._right)
         if partner is not None:
@@ -94,7 +111,7 @@ class Joiner(Generic[A, B]):
 
     def add_right(self, stamp_ns: int, thing: B) -> tuple[A, B] | None:
         """Take a thing of the right side (people); return the pair when it is complete."""
-        new = _arrived(stamp_ns, thing, self._right, self._left)
+        new = self._arrived(stamp_ns, thing, self._right, self._left)
         images = self._left.waiting
         if images and images[-1].stamp_ns == self._left.newest_ns:
             # the last image: no later one tells whether it came before the jump or behind it
@@ -110,6 +127,14 @@ class Joiner(Generic[A, B]):
 
     def __len__(self) -> int:
         return len(self._left.waiting) + len(self._right.waiting)
+
+    def _arrived(self, stamp_ns: int, thing: T, side: _Side[T], other: _Side[U]) -> _Waiting[T]:
+        now_s = self._clock()
+        self.unmatched += self._right.drop_since(now_s - PATIENCE_S)
+        side.generation += stamp_ns < side.newest_ns
+        side.newest_ns = stamp_ns
+        newest = max(side.generation, other.generation)
+        return _Waiting(stamp_ns, side.generation, newest, now_s, thing)
 
     def _hold(self, new: _Waiting[T], side: _Side[T]) -> int:
         """Let a thing wait, in place of one of its stamp; return how many had to leave for it."""
@@ -127,13 +152,6 @@ class Joiner(Generic[A, B]):
         self._left.drop_before(generation, left.stamp_ns)
         self.unmatched += self._right.drop_before(generation, -1)
         return left.thing, right.thing
-
-
-def _arrived(stamp_ns: int, thing: T, side: _Side[T], other: _Side[U]) -> _Waiting[T]:
-    side.generation += stamp_ns < side.newest_ns
-    side.newest_ns = stamp_ns
-    newest = max(side.generation, other.generation)
-    return _Waiting(stamp_ns, side.generation, newest, thing)
 
 
 def _partner(new: _Waiting[T], side: _Side[T], other: _Side[U]) -> _Waiting[U] | None:
