@@ -3,6 +3,7 @@
 """Fixtures of all tests: a ROS domain of their own, and a graph to publish into."""
 
 import contextlib
+import fcntl
 import gc
 import os
 import signal
@@ -101,10 +102,19 @@ class Graph:
 
 @pytest.fixture(scope='session')
 def paper_files(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Return the paper's networks as files (`paper.PaperFiles`), written and exported once."""
-    from paper import write_files
+    """Return the paper's networks as files (`paper.PaperFiles`), not to be written to.
 
-    return write_files(tmp_path_factory.mktemp('paper'))
+    Whichever process of a run needs them first makes them for all.
+    """
+    from paper import files_in, write_files
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base
+    with (shared / 'paper.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / 'paper').exists():
+            write_files(shared / 'paper')
+    return files_in(shared / 'paper')
 
 
 @pytest.fixture

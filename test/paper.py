@@ -21,6 +21,7 @@ import numpy as np
 from pose3d_ros.benchmarks.rule_weights import array_of
 
 FIXTURES = Path(__file__).parent / 'fixtures'
+NETWORKS = ('rootnet', 'posenet')
 
 
 @functools.cache
@@ -82,23 +83,31 @@ class PaperFiles:
     said: dict[str, str]
 
 
-def write_files(folder: Path) -> PaperFiles:
-    """Write the snapshots, and export them by the command."""
+def write_files(folder: Path) -> None:
+    """Write the snapshots into a new folder, and export them by the command."""
     from pose3d_ros.cli import main
 
     torch = needed_torch()
-    files = PaperFiles({}, {}, {})
-    for name in ('rootnet', 'posenet'):
-        snapshots, out = folder / name, folder / f'{name}.onnx'
+    folder.mkdir()
+    for name in NETWORKS:
+        snapshots = folder / name
         snapshots.mkdir()
         tensors = {f'module.{key}': value for key, value in rule_weights(name).items()}
         content = {'epoch': 18, 'network': tensors, 'optimizer': {}}
         torch.save(content, snapshots / 'snapshot_18.pth.tar')
         (snapshots / 'snapshot_9.pth.tar').touch()
+        out = folder / f'{name}.onnx'
         command = ['export', name, '--weights', str(snapshots), '--out', str(out)]
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             assert main(command) == 0
-        files.snapshots[name], files.exported[name] = snapshots, out
-        files.said[name] = printed.getvalue()
-    return files
+        (folder / f'{name}.txt').write_text(printed.getvalue())
+
+
+def files_in(folder: Path) -> PaperFiles:
+    """Return what `write_files` has written."""
+    return PaperFiles(
+        {name: folder / name for name in NETWORKS},
+        {name: folder / f'{name}.onnx' for name in NETWORKS},
+        {name: (folder / f'{name}.txt').read_text() for name in NETWORKS},
+    )

@@ -152,6 +152,7 @@ def test_a_frame_goes_out_once_the_one_before_is_in_work(graph: Any, transport: 
         lambda: graph.node.count_publishers(topic) and camera.count_subscribers(topic), topic
     )
     time.sleep(0.2)
+    assert not any(graph.node.count_subscribers(view) for view in WATCHED), 'unless it is asked'
     camera._spacing_s = 0.1
     timing = camera.run(6, in_flight=2)
     assert timing.sent == 6 and timing.lost == 0 and timing.people.tolist() == [3] * 6
@@ -218,9 +219,10 @@ def test_more_images_than_it_can_take_are_dropped_and_counted() -> None:
 
 def test_the_plain_sequential_way_is_far_behind() -> None:
     needed_torch()
-    result = graph_measuring.in_own_process(graph_measuring.baseline, SMALL, QUICK)
+    one = replace(SMALL, people=1)
+    result = graph_measuring.in_own_process(graph_measuring.baseline, one, QUICK)
     ((rate_hz, plain_s),) = result.rounds
-    assert plain_s > 0.3  # DETR and two ResNet-50 for each of two people
+    assert plain_s > 0.2  # DETR and two ResNet-50
     assert rate_hz * plain_s > 5
 
 
@@ -251,9 +253,6 @@ def test_the_other_choices_are_really_made() -> None:
     assert environment['FASTDDS_BUILTIN_TRANSPORTS'] == 'DEFAULT'
     assert not any(name.endswith('PROFILES_FILE') for name in environment)
     assert watchers == {'markers': 1, 'overlay': 1}
-    environment, watchers = graph_measuring.in_own_process(_environment_and_watchers, SMALL)
-    assert any(name.endswith('PROFILES_FILE') for name in environment)
-    assert watchers == {'markers': 0, 'overlay': 0}
 
 
 def _environment_and_watchers(setting: Setting) -> tuple[dict[str, str], dict[str, int]]:

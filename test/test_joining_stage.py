@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import PersonArray
+from pose3d_ros.nodes import joining
 from pose3d_ros.nodes.inputs import Frame, Unusable
 from pose3d_ros.nodes.messages import camera_to_info, image_to_message
 from pose3d_ros.nodes.parameters import ParameterError
@@ -27,6 +28,12 @@ GUESS = settings(field_of_view_deg=60.0, buffer=2)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     """Return the stages that the nodes load instead of networks."""
     return put_in(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let people wait for their image for as long as a busy machine may take between two steps."""
+    monkeypatch.setattr(joining, 'PATIENCE_S', 60.0)
 
 
 class Joined:
@@ -73,8 +80,8 @@ def test_people_whose_images_are_lost_are_counted_and_said(
     joined.persons(3.0)
     graph.wait(lambda: joined.node.accounting.unmatched == 1, 'the loss')
     assert (
-        '1 results came without their image so far: the image was lost, or left the buffer before '
-        "(parameter 'buffer')"
+        '1 results came without their image so far: the image was lost, came too late, or left the '
+        "buffer before (parameter 'buffer')"
     ) in capfd.readouterr().err
     joined.persons(3.5)
     graph.wait(lambda: joined.node.accounting.unmatched == 2, 'the next loss')
@@ -83,6 +90,18 @@ def test_people_whose_images_are_lost_are_counted_and_said(
     graph.wait(lambda: joined.roots, 'roots')
     joined.persons(4.0)
     assert joined.node.accounting.unmatched == 2, 'whoever found an image is not lost'
+
+
+def test_people_whose_image_comes_too_late_are_counted(
+    graph: Any, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, 'PATIENCE_S', 0.0)
+    joined = Joined(graph)
+    joined.persons(1.0)
+    joined.images(1.0, 2.0)
+    joined.persons(2.0)
+    joined.results(2.0)
+    assert joined.node.accounting.unmatched == 1
 
 
 def test_no_more_images_wait_than_there_is_room_for(graph: Any, fakes: Fakes) -> None:

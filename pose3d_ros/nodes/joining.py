@@ -255,7 +255,7 @@ class JoiningStage(Stage):
             self.accounting.count('unmatched', lost)
             self.get_logger().warning(
                 f'{self._joiner.unmatched} results came without their image so far: the image was '
-                "lost, or left the buffer before (parameter 'buffer')",
+                "lost, came too late, or left the buffer before (parameter 'buffer')",
                 throttle_duration_sec=LOG_EVERY_S,
             )
         if pair is not None:
