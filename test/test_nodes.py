@@ -18,6 +18,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from pose3d_ros import weights
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import Person, PersonArray, Pose3DArray
+from pose3d_ros.nodes import joining
 from pose3d_ros.nodes.detector import DetectorNode
 from pose3d_ros.nodes.messages import (
     bytes_of,
@@ -121,8 +122,9 @@ def test_detector_takes_compressed_images(graph: Any, footage: list[np.ndarray])
 
 
 def test_rootnet_joins_by_stamp_and_puts_the_root_in_the_box(
-    graph: Any, footage: list[np.ndarray], camera: Camera
+    graph: Any, footage: list[np.ndarray], camera: Camera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(joining, 'PATIENCE_S', 60.0)  # for as long as a busy machine may take
     graph.add(RootNetNode())
     roots = graph.collect(PersonArray, 'roots')
     people = graph.publisher(PersonArray, 'detections')

@@ -62,8 +62,8 @@ def found_by(graph: Any, image: np.ndarray, rootnet: Any, posenet: Any) -> tuple
         Person(id=str(i), score=0.9, box_x=x, box_y=y, box_width=w, box_height=h)
         for i, (x, y, w, h) in enumerate(BOXES)
     ]
-    graph.publisher(PersonArray, 'detections').publish(people)
     graph.publisher(Image, 'image_raw').publish(image_to_message(image, HEADER))
+    graph.publisher(PersonArray, 'detections').publish(people)
     graph.wait(lambda: poses, 'poses')
     return roots[0], poses[0]
 
