@@ -19,7 +19,7 @@ from pose3d_ros import mannequin
 from pose3d_ros.camera import Camera
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.people import Persons
 
 _LOG = logging.getLogger(__name__)

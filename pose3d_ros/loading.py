@@ -12,7 +12,7 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from pose3d_ros import weights
-from pose3d_ros.models.runtime import DeviceUnavailable, RuntimeOptions
+from pose3d_ros.models.session import DeviceUnavailable, RuntimeOptions
 
 _LOG = logging.getLogger(__name__)
 

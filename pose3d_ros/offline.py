@@ -21,7 +21,7 @@ from pose3d_ros.camera import Camera
 from pose3d_ros.drawing import draw_overlay, draw_scene
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.results import FrameResult, ResultsError
 from pose3d_ros.skeletons import Skeleton

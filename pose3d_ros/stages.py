@@ -18,7 +18,7 @@ from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.exported_detector import ExportedDetector
 from pose3d_ros.models.keypoint_rootnet import KeypointRootNet
 from pose3d_ros.models.rtmpose import RTMPose
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable, WeightFileError
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable, WeightFileError
 from pose3d_ros.models.stages3dmppe import CropNetwork, PoseNet3DMPPE, RootNet3DMPPE
 from pose3d_ros.models.yolox import YOLOX
 from pose3d_ros.people import Persons, Poses
@@ -115,7 +115,7 @@ class Load(Protocol[_Stage]):
     """Makes a stage, or returns the one that another node of this process already holds.
 
     Takes the folder of the fetched weights (None = the cache), where to run, and the user's own
-    weights. Raises weights.WeightsError and runtime.RuntimeUnavailable.
+    weights. Raises weights.WeightsError and session.RuntimeUnavailable.
     """
 
     def __call__(

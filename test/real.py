@@ -11,7 +11,7 @@ from pose3d_ros import weights
 from pose3d_ros.models.blazepose import BlazePose
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.rtmpose import RTMPose
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.models.yolox import YOLOX
 from pose3d_ros.people import Keypoints, Persons
 

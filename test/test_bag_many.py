@@ -21,7 +21,7 @@ from pose3d_ros import cli
 from pose3d_ros.camera import Camera
 from pose3d_ros.cli import bag, bag_many
 from pose3d_ros.data.pose2sim import Clip
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.msg import Pose3DArray
 from pose3d_ros.nodes.bag_making import write_images
 from pose3d_ros.nodes.messages import poses_from_message

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from pose3d_ros.models.batches import Batches, OutOfMemory, is_out_of_memory
-from pose3d_ros.models.runtime import ImageInput, Network, RuntimeOptions
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.models.session import ImageInput, RuntimeOptions
 
 #: As the runtimes have them in their issues, the ends left out.
 MESSAGES = [

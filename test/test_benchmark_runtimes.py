@@ -9,7 +9,7 @@ import pytest
 from test_benchmarks import parsed
 
 from pose3d_ros.benchmarks import report, runtimes
-from pose3d_ros.models.runtime import DeviceUnavailable
+from pose3d_ros.models.session import DeviceUnavailable
 
 
 def test_the_table_has_each_device_and_precision(

@@ -44,7 +44,7 @@ from pose3d_ros.cli import benchmark, main
 from pose3d_ros.data.pose2sim import Clip, ClipCamera
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.people import Keypoints, Persons
 from pose3d_ros.skeletons import HALPE26, HUMAN36M
 from pose3d_ros.tables import Table

@@ -21,7 +21,7 @@ from std_msgs.msg import Header
 
 from pose3d_ros.cli import main, models, video
 from pose3d_ros.models.detection import DetectorOptions, OptionsError
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.models.yolox import LONG_SIDE, YOLOX
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.detector import DetectorNode
@@ -79,7 +79,7 @@ def test_a_missing_extra_is_said(name: str, library: str, tmp_path: Path) -> Non
 import sys
 from pathlib import Path
 sys.modules[{library!r}] = None
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.stages import DETECTORS, OwnWeights
 try:
     DETECTORS[{name!r}](None, RuntimeOptions(), OwnWeights(Path({str(tmp_path)!r})))

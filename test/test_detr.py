@@ -26,7 +26,7 @@ from torchvision.ops import FrozenBatchNorm2d, box_convert  # noqa: E402
 
 from pose3d_ros.models.detection import DetectorOptions, select_people  # noqa: E402
 from pose3d_ros.models.detr import Detr, Loaded, input_size, load_detr  # noqa: E402
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable  # noqa: E402
 from pose3d_ros.models.snapshots import SnapshotError  # noqa: E402
 
 IMAGE = np.ascontiguousarray(people_image()[600:1500:2, 100:900:2])

@@ -16,7 +16,7 @@ from test_nodes import header, settings
 from pose3d_ros.benchmarks.usage import resident_mib
 from pose3d_ros.models.batches import OutOfMemory
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import DeviceUnavailable
+from pose3d_ros.models.session import DeviceUnavailable
 from pose3d_ros.msg import PersonArray
 from pose3d_ros.nodes.detector import DetectorNode
 from pose3d_ros.nodes.messages import image_to_message

@@ -28,7 +28,7 @@ from pose3d_ros.evaluation.root_files import FILES, write_roots
 from pose3d_ros.evaluation.subjects import Subjects
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.crops3dmppe import k_values_of
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.people import Persons
 from pose3d_ros.skeletons import HUMAN36M, MUPOTS
 

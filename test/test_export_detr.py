@@ -39,7 +39,7 @@ from pose3d_ros.models.exported_detector import (  # noqa: E402
     scaled_size,
 )
 from pose3d_ros.models.onnx_files import OnnxFileError  # noqa: E402
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable  # noqa: E402
 from pose3d_ros.msg import PersonArray  # noqa: E402
 from pose3d_ros.nodes.detector import DetectorNode  # noqa: E402
 from pose3d_ros.nodes.messages import image_to_message  # noqa: E402
@@ -207,7 +207,7 @@ def test_running_it_needs_no_torch(files: dict[str, tuple[Path, Path, str]]) -> 
 import sys
 sys.modules['torch'] = sys.modules['transformers'] = sys.modules['torchvision'] = None
 from pathlib import Path
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.stages import DETECTORS, OwnWeights
 detector = DETECTORS['detr'](None, RuntimeOptions(), OwnWeights(Path({str(files['detr'][1])!r})))
 print(detector.networks[0].precision)

@@ -28,7 +28,7 @@ from pose3d_ros.models import export_mask_rcnn, onnx_files  # noqa: E402
 from pose3d_ros.models.detection import DetectorOptions  # noqa: E402
 from pose3d_ros.models.exported_detector import ExportedDetector, scale  # noqa: E402
 from pose3d_ros.models.mask_rcnn import MaskRCNN  # noqa: E402
-from pose3d_ros.models.runtime import RuntimeOptions  # noqa: E402
+from pose3d_ros.models.session import RuntimeOptions  # noqa: E402
 from pose3d_ros.models.torch_network import fold_batch_norms  # noqa: E402
 from pose3d_ros.people import Persons  # noqa: E402
 from pose3d_ros.stages import DETECTORS, OwnWeights  # noqa: E402
@@ -168,7 +168,7 @@ sys.modules['torch'] = sys.modules['torchvision'] = None
 from pathlib import Path
 import numpy as np
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.stages import DETECTORS, OwnWeights
 detector = DETECTORS['mask_rcnn'](None, RuntimeOptions(), OwnWeights(Path({str(made[1])!r})))
 detector(np.zeros((64, 64, 3), np.uint8), DetectorOptions(64))

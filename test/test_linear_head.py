@@ -12,7 +12,8 @@ from real import people_image
 from pose3d_ros import weights
 from pose3d_ros.crops import Crops
 from pose3d_ros.models.linear_head import FEATURES, split_heads
-from pose3d_ros.models.runtime import ImageInput, Network, RuntimeOptions
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.models.session import ImageInput, RuntimeOptions
 
 OUTPUTS = ('Identity', 'Identity_4')  # landmarks, joints in metres
 IMAGE = ImageInput(256, 256, layout='NHWC', rgb=True, std=(255.0, 255.0, 255.0))

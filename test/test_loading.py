@@ -14,7 +14,7 @@ from paper import PaperFiles, needed_torch
 
 from pose3d_ros import equality, loading
 from pose3d_ros.benchmarks.usage import resident_mib
-from pose3d_ros.models.runtime import DeviceUnavailable, RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.session import DeviceUnavailable, RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.skeletons import BLAZEPOSE
 from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS, OwnWeights

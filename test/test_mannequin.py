@@ -8,7 +8,7 @@ from real import rtmpose, yolox
 
 from pose3d_ros import equality, mannequin, stages
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 
 F32 = RuntimeOptions(precision='f32')
 

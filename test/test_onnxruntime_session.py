@@ -19,11 +19,11 @@ from pose3d_ros.models import onnx_graphs, onnxruntime_session
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.onnxruntime_session import parse_device, providers
 from pose3d_ros.models.rtmpose import RTMPose
-from pose3d_ros.models.runtime import (
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.models.session import (
     ANY,
     DeviceUnavailable,
     ImageInput,
-    Network,
     RuntimeOptions,
     RuntimeUnavailable,
 )

@@ -18,7 +18,7 @@ from pose3d_ros.crops import Crops
 from pose3d_ros.models.blazepose import BlazePose, BodyCircles
 from pose3d_ros.models.linear_head import split_heads
 from pose3d_ros.models.openvino_to_onnx import UnknownOperation, to_onnx
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.stages import POSENETS
 
 VARIANTS = ('lite', 'full', 'heavy')

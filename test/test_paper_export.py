@@ -24,7 +24,7 @@ from pose3d_ros.models import export, onnx_files  # noqa: E402
 from pose3d_ros.models.crops3dmppe import MEAN, STD  # noqa: E402
 from pose3d_ros.models.export import Difference, Exportable, ExportError  # noqa: E402
 from pose3d_ros.models.onnx_files import OnnxFileError  # noqa: E402
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable  # noqa: E402
 from pose3d_ros.models.stages3dmppe import joint_cells  # noqa: E402
 from pose3d_ros.skeletons import HUMAN36M, HUMAN36M_17, MUCO, MUPOTS, Skeleton  # noqa: E402
 
@@ -138,7 +138,7 @@ def test_running_an_exported_network_needs_no_torch(paper_files: PaperFiles) -> 
 import sys
 sys.modules['torch'] = None
 from pathlib import Path
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.stages import POSENETS, ROOTNETS, OwnWeights
 ROOTNETS['3dmppe'](None, RuntimeOptions(), OwnWeights(Path({str(rootnet)!r})))
 own = OwnWeights(Path({str(posenet)!r}), flip_test=True)

@@ -20,7 +20,7 @@ from pose3d_ros.models.heatmaps import marginals_3d, softmax_expectation_3d  # n
 from pose3d_ros.models.posenet import PoseNet, heatmap_loss, posenet_loss  # noqa: E402
 from pose3d_ros.models.resnet import ResNet  # noqa: E402
 from pose3d_ros.models.rootnet import RootNet, rootnet_loss  # noqa: E402
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable  # noqa: E402
 from pose3d_ros.models.stages3dmppe import joint_cells, unmirrored  # noqa: E402
 from pose3d_ros.models.torch_network import TorchNetwork, normalised, torch_device  # noqa: E402
 from pose3d_ros.skeletons import HUMAN36M, MUCO  # noqa: E402

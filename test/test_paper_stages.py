@@ -20,7 +20,7 @@ from pose3d_ros.camera import Camera  # noqa: E402
 from pose3d_ros.drawing import draw_overlay  # noqa: E402
 from pose3d_ros.models.body_size import BodySize  # noqa: E402
 from pose3d_ros.models.rootnet import RootNet  # noqa: E402
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable  # noqa: E402
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable  # noqa: E402
 from pose3d_ros.models.stages3dmppe import PoseNet3DMPPE, RootNet3DMPPE  # noqa: E402
 from pose3d_ros.models.torch_network import TorchNetwork  # noqa: E402
 from pose3d_ros.people import Keypoints, Persons  # noqa: E402
@@ -261,7 +261,7 @@ def test_the_tables_import_no_torch_until_3dmppe_is_asked_for(tmp_path: Path) ->
     code = f"""
 import sys
 from pathlib import Path
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.stages import POSENETS, ROOTNETS, OwnWeights
 from pose3d_ros.weights import WeightsError
 for load in (ROOTNETS['keypoints'], POSENETS['blazepose'], ROOTNETS['3dmppe']):
@@ -283,7 +283,7 @@ def test_without_torch_it_is_said_what_to_install(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 sys.modules['torch'] = None
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.stages import ROOTNETS, OwnWeights
 try:
     ROOTNETS['3dmppe'](None, RuntimeOptions(), OwnWeights(Path({str(tmp_path)!r})))

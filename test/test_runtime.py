@@ -25,13 +25,8 @@ from pose3d_ros.models.openvino_session import OpenVinoSession
 from pose3d_ros.models.precision import choose_precision, fastest, native_precisions
 from pose3d_ros.models.quantization import EightBits
 from pose3d_ros.models.rtmpose import RTMPose
-from pose3d_ros.models.runtime import (
-    ANY,
-    ImageInput,
-    Network,
-    RuntimeOptions,
-    RuntimeUnavailable,
-)
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.models.session import ANY, ImageInput, RuntimeOptions, RuntimeUnavailable
 
 F32 = RuntimeOptions(precision='f32')
 both_runtimes = pytest.mark.parametrize('device', ['CPU', 'onnxruntime'])

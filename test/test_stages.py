@@ -14,7 +14,7 @@ from pose3d_ros.camera import Camera
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.precision import fastest, native_precisions
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS
 from pose3d_ros.weights import WeightsError
 

@@ -27,7 +27,7 @@ from pose3d_ros.cli import main, train  # noqa: E402
 from pose3d_ros.data import datasets  # noqa: E402
 from pose3d_ros.models import onnx_files  # noqa: E402
 from pose3d_ros.models.body_size import BodySize  # noqa: E402
-from pose3d_ros.models.runtime import RuntimeOptions  # noqa: E402
+from pose3d_ros.models.session import RuntimeOptions  # noqa: E402
 from pose3d_ros.models.snapshots import load_rootnet  # noqa: E402
 from pose3d_ros.models.stages3dmppe import RootNet3DMPPE  # noqa: E402
 from pose3d_ros.models.torch_network import TorchNetwork  # noqa: E402

@@ -10,7 +10,7 @@ import numpy as np
 from pose3d_ros.camera import Camera
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS, STAGES
 
 

@@ -19,7 +19,7 @@ from pose3d_ros.benchmarks.alone import StagesAlone
 from pose3d_ros.benchmarks.report import positive
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.offline import Stages
 from pose3d_ros.tables import Table
 

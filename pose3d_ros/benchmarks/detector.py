@@ -19,7 +19,7 @@ from pose3d_ros.benchmarks import report
 from pose3d_ros.data.pose2sim import ClipError
 from pose3d_ros.evaluation import BoxMatches, average_precision, match_boxes, precision_recall
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.models.yolox import input_size
 from pose3d_ros.tables import Table
 

@@ -22,7 +22,7 @@ from pose3d_ros.camera import Camera
 from pose3d_ros.data.pose2sim import Clip, ClipError
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.models.stages3dmppe import PoseNet3DMPPE, RootNet3DMPPE
 from pose3d_ros.people import Persons
 from pose3d_ros.skeletons import MUCO

@@ -16,7 +16,7 @@ from pose3d_ros.benchmarks.detector_process import Job, Measured, frames
 from pose3d_ros.benchmarks.stages import EXPORTED, TORCH
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import (
+from pose3d_ros.models.session import (
     PRECISIONS,
     RuntimeOptions,
     RuntimeUnavailable,

@@ -27,7 +27,7 @@ from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.openvino_session import read_network, with_uint8_input
 from pose3d_ros.models.quantization import EightBits, Ranges, join_swish, shared_ranges
 from pose3d_ros.models.rtmpose import RTMPose
-from pose3d_ros.models.runtime import ImageInput, RuntimeOptions
+from pose3d_ros.models.session import ImageInput, RuntimeOptions
 from pose3d_ros.models.yolox import YOLOX
 from pose3d_ros.people import Persons
 from pose3d_ros.tables import Table

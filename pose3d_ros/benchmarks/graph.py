@@ -21,7 +21,7 @@ from pose3d_ros.benchmarks.graph_settings import (
     Method,
     Setting,
 )
-from pose3d_ros.models.runtime import PRECISIONS
+from pose3d_ros.models.session import PRECISIONS
 from pose3d_ros.stages import DETR_EXTRA, POSENETS, need_extra
 from pose3d_ros.tables import Table
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pose3d_ros.benchmarks.alone import Alone
 from pose3d_ros.benchmarks.usage import Disturbance
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 
 if TYPE_CHECKING:
     from pose3d_ros.nodes.graph_timing import Timing

@@ -11,7 +11,7 @@ from pose3d_ros.benchmarks import report, walks
 from pose3d_ros.benchmarks.clip_motion import ClipMotion, clip_motion
 from pose3d_ros.benchmarks.motion_scores import PELVIS, Scores, as_poses, follow
 from pose3d_ros.data.pose2sim import Clip
-from pose3d_ros.models.runtime import PRECISIONS
+from pose3d_ros.models.session import PRECISIONS
 from pose3d_ros.one_euro import OneEuro
 from pose3d_ros.people import Persons
 from pose3d_ros.tables import Table

@@ -28,7 +28,7 @@ from transformers.utils import logging
 from pose3d_ros.models import export, export_detr, export_mask_rcnn
 from pose3d_ros.models.detr import Detr, Loaded
 from pose3d_ros.models.mask_rcnn import MaskRCNN, make_mask_rcnn
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 
 MASK_RCNNS = ('mask_rcnn', 'mask_rcnn_v2')
 _COCO_LABELS = 80

@@ -15,13 +15,8 @@ from pose3d_ros import weights
 from pose3d_ros.benchmarks import report
 from pose3d_ros.models.blazepose import BlazePose
 from pose3d_ros.models.rtmpose import RTMPose
-from pose3d_ros.models.runtime import (
-    ANY,
-    DeviceUnavailable,
-    Network,
-    RuntimeOptions,
-    RuntimeUnavailable,
-)
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.models.session import ANY, DeviceUnavailable, RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.models.yolox import YOLOX
 from pose3d_ros.tables import Table
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pose3d_ros.data.pose2sim import Clip, ClipError
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.stages import DETECTORS
 
 _FRAMES_APART = 8

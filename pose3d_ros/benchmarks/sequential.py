@@ -14,7 +14,7 @@ import numpy as np
 
 from pose3d_ros.models.crops3dmppe import cut_boxes, process_boxes
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.stages import DETECTORS
 
 _BACKBONE, _JOINTS = 'resnet50', 18

@@ -21,7 +21,7 @@ from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.models.crops3dmppe import cut_boxes, process_boxes
 from pose3d_ros.models.detection import DetectorOptions
 from pose3d_ros.models.onnx_files import load_posenet, load_rootnet
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.stages import DETECTORS, need_extra
 from pose3d_ros.tables import Table
 

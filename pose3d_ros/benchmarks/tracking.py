@@ -16,7 +16,7 @@ from pose3d_ros import stages, weights
 from pose3d_ros.benchmarks import report
 from pose3d_ros.data.pose2sim import CLIP_NAMES, Clip, ClipError
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
+from pose3d_ros.models.session import PRECISIONS, RuntimeOptions
 from pose3d_ros.people import Persons
 from pose3d_ros.tables import Table
 from pose3d_ros.tracking import Tracker, greedy_pairs, overlaps

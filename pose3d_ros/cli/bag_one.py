@@ -15,7 +15,7 @@ from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.cli import models
 from pose3d_ros.cli.interrupts import interrupts
 from pose3d_ros.models.detection import OptionsError
-from pose3d_ros.models.runtime import RuntimeUnavailable
+from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.weights import WeightsError
 
 if TYPE_CHECKING:

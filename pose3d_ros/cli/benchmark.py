@@ -22,7 +22,7 @@ from pose3d_ros.benchmarks import (
     tracking,
 )
 from pose3d_ros.data.pose2sim import ClipError
-from pose3d_ros.models.runtime import RuntimeUnavailable, WeightFileError
+from pose3d_ros.models.session import RuntimeUnavailable, WeightFileError
 from pose3d_ros.weights import WeightsError
 
 BENCHMARKS = {

@@ -14,7 +14,7 @@ from pose3d_ros.evaluation.outcome import Evaluation
 from pose3d_ros.evaluation.running import FoundPoses
 from pose3d_ros.evaluation.subjects import Subjects
 from pose3d_ros.loading import engine_dir
-from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.session import PRECISIONS, RuntimeOptions, RuntimeUnavailable
 
 #: The data sets that have a protocol here.
 DATA = ('human36m', 'mupots', 'pw3d')

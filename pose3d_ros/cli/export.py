@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pose3d_ros.models.runtime import RuntimeUnavailable, WeightFileError
+from pose3d_ros.models.session import RuntimeUnavailable, WeightFileError
 from pose3d_ros.stages import DETR_EXTRA, MASK_RCNN_EXTRA, ONNX, need_extra
 
 if TYPE_CHECKING:  # with PyTorch, which is an extra

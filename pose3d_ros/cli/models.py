@@ -13,7 +13,7 @@ from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.loading import engine_dir
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
+from pose3d_ros.models.session import PRECISIONS, RuntimeOptions
 from pose3d_ros.offline import Stages
 from pose3d_ros.stages import STAGE_WEIGHTS, OwnWeights
 from pose3d_ros.weights import WeightsError, files_of, sha256_of

@@ -12,7 +12,7 @@ import cv2
 from pose3d_ros.data import datasets
 from pose3d_ros.data.annotations import DataError
 from pose3d_ros.data.sheet import draw_sheet
-from pose3d_ros.models.runtime import RuntimeUnavailable
+from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.stages import need_extra
 from pose3d_ros.weights import WeightsError
 from pose3d_ros.weights_table import MOTION_CLIPS

@@ -16,7 +16,7 @@ from pose3d_ros import weights
 from pose3d_ros.data import datasets, muco
 from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.data.augmentation import NO_AUGMENTATION
-from pose3d_ros.models.runtime import RuntimeUnavailable, WeightFileError
+from pose3d_ros.models.session import RuntimeUnavailable, WeightFileError
 from pose3d_ros.stages import need_extra
 from pose3d_ros.training.recipe import (
     BACKBONES,

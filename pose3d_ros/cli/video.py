@@ -22,7 +22,7 @@ from pose3d_ros.cli import models
 from pose3d_ros.cli.interrupts import interrupts
 from pose3d_ros.cli.video_arguments import add_arguments as add_arguments
 from pose3d_ros.models.detection import OptionsError
-from pose3d_ros.models.runtime import RuntimeUnavailable
+from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.offline import Job, Stages, Summary, analyse
 from pose3d_ros.results import ResultsError
 from pose3d_ros.skeletons import SKELETONS

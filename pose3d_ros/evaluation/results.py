@@ -20,7 +20,7 @@ from pose3d_ros.evaluation.multi_person import rows_by_image
 from pose3d_ros.evaluation.root_files import image_ids, rows_in
 from pose3d_ros.evaluation.running import FoundPoses, projected
 from pose3d_ros.evaluation.subjects import Subjects, named
-from pose3d_ros.models.runtime import RuntimeUnavailable
+from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.skeletons import HUMAN36M, HUMAN36M_17, MUPOTS
 
 HUMAN36M_FILE = 'bbox_root_pose_human36m_output.json'

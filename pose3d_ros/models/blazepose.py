@@ -18,7 +18,8 @@ from pose3d_ros.camera import Camera
 from pose3d_ros.crops import Crops
 from pose3d_ros.models.linear_head import FEATURES, split_heads
 from pose3d_ros.models.placement import LIMB_JOINTS, RootPrior, facing_rotation, place
-from pose3d_ros.models.runtime import ImageInput, Network, RuntimeOptions
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.models.session import ImageInput, RuntimeOptions
 from pose3d_ros.people import Keypoints, Persons, Poses
 from pose3d_ros.skeletons import BLAZEPOSE
 

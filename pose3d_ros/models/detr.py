@@ -29,7 +29,7 @@ from transformers.utils import logging
 from pose3d_ros.models import detr_original
 from pose3d_ros.models.detection import DetectorOptions, select_people
 from pose3d_ros.models.image_network import Found, ImageNetwork, fold_norms
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.models.snapshots import SnapshotError, fault_summary
 from pose3d_ros.people import Persons
 

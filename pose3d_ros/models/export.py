@@ -23,7 +23,7 @@ from pose3d_ros.models.crops3dmppe import MEAN, SIZE, STD
 from pose3d_ros.models.heatmaps import softmax_expectation_3d
 from pose3d_ros.models.onnx_files import INPUT, JOINTS, ROOT
 from pose3d_ros.models.posenet import PoseNet
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.models.snapshots import find_snapshot, load_posenet, load_rootnet, snapshot_epoch
 from pose3d_ros.models.torch_network import fold_batch_norms, lower_precision, normalised
 

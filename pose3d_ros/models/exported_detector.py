@@ -21,7 +21,7 @@ from PIL import Image
 from pose3d_ros.models import onnx_files
 from pose3d_ros.models.detection import DetectorOptions, OptionsError, select_people
 from pose3d_ros.models.onnx_files import BOXES, INPUT, SCORES, OnnxFileError
-from pose3d_ros.models.runtime import ANY, ImageInput, RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.session import ANY, ImageInput, RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.people import Persons
 
 #: Kind of detector, as a node calls it -> what it is.

@@ -13,7 +13,7 @@ from torch.nn.utils import fuse_conv_bn_weights
 
 from pose3d_ros.models.batches import Batches
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.runtime import BusyTime, RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.session import BusyTime, RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.models.torch_network import REDUCED, torch_device
 
 #: Of frozen batch norms that do not say it: every one of DETR's family has this written in it.

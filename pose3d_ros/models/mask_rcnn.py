@@ -16,7 +16,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet5
 
 from pose3d_ros.models.detection import DetectorOptions, select_people
 from pose3d_ros.models.image_network import Found, ImageNetwork
-from pose3d_ros.models.runtime import RuntimeOptions
+from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.models.snapshots import SnapshotError, fault_summary, read_tensors
 from pose3d_ros.models.torch_network import fold_batch_norms
 from pose3d_ros.people import Persons

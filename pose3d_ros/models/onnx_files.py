@@ -13,9 +13,9 @@ from pathlib import Path
 import onnx
 
 from pose3d_ros.models.crops3dmppe import MEAN, SIZE, STD
-from pose3d_ros.models.runtime import (
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.models.session import (
     ImageInput,
-    Network,
     RuntimeOptions,
     RuntimeUnavailable,
     WeightFileError,
@@ -65,7 +65,7 @@ def load_rootnet(path: Path, options: RuntimeOptions) -> Network:
     """Return RootNet in OpenVINO or ONNX Runtime, as the device says.
 
     :raises OnnxFileError: the file is not an exported RootNet.
-    :raises runtime.RuntimeUnavailable: no such device or precision.
+    :raises session.RuntimeUnavailable: no such device or precision.
     """
     file = read(path)
     expect(path, file, ROOT)
@@ -80,7 +80,7 @@ def load_posenet(path: Path, options: RuntimeOptions) -> tuple[Network, Skeleton
     """Return PoseNet in OpenVINO or ONNX Runtime, and its joint set.
 
     :raises OnnxFileError: the file is not an exported PoseNet, or of an unknown joint set.
-    :raises runtime.RuntimeUnavailable: no such device or precision.
+    :raises session.RuntimeUnavailable: no such device or precision.
     """
     file = read(path)
     expect(path, file, JOINTS)
@@ -178,7 +178,7 @@ def network(
     """Return an exported network in OpenVINO or ONNX Runtime, as the device says.
 
     :raises OnnxFileError: it cannot be run there.
-    :raises runtime.RuntimeUnavailable: no such device or precision.
+    :raises session.RuntimeUnavailable: no such device or precision.
     """
     try:
         # what bf16 costs is known for random weights only, so nobody gets it unasked

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.utils import Extractor
 
 from pose3d_ros.models.openvino_to_onnx import to_onnx
-from pose3d_ros.models.runtime import ANY, ImageInput, require_outputs
+from pose3d_ros.models.session import ANY, ImageInput, require_outputs
 
 #: The input that takes the images: (batch, height, width, 3) uint8 BGR.
 PIXELS = 'pixels'

@@ -20,7 +20,7 @@ import numpy as np
 import openvino as ov
 
 from pose3d_ros.models import onnx_graphs
-from pose3d_ros.models.runtime import (
+from pose3d_ros.models.session import (
     ANY,
     DeviceUnavailable,
     ImageInput,

@@ -12,7 +12,7 @@ from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from pose3d_ros.models.precision import choose_precision
 from pose3d_ros.models.quantization import EightBits, quantize
-from pose3d_ros.models.runtime import ANY, ImageInput, RuntimeOptions, require_outputs
+from pose3d_ros.models.session import ANY, ImageInput, RuntimeOptions, require_outputs
 
 
 class OpenVinoSession:

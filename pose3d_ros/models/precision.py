@@ -12,7 +12,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from pose3d_ros.models.quantization import EightBits, quantize
-from pose3d_ros.models.runtime import DeviceUnavailable, RuntimeOptions, RuntimeUnavailable
+from pose3d_ros.models.session import DeviceUnavailable, RuntimeOptions, RuntimeUnavailable
 
 #: Precision -> what a device that computes in it says it can.
 _CAPABILITIES = {'bf16': 'BF16', 'f16': 'FP16', 'i8': 'INT8'}

@@ -11,7 +11,8 @@ import numpy as np
 
 from pose3d_ros.crops import Crops
 from pose3d_ros.models.quantization import EightBits
-from pose3d_ros.models.runtime import ImageInput, Network, RuntimeOptions
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.models.session import ImageInput, RuntimeOptions
 from pose3d_ros.people import Keypoints
 from pose3d_ros.skeletons import HALPE26
 

@@ -21,7 +21,7 @@ from pose3d_ros.models.heatmaps import SIZE
 from pose3d_ros.models.posenet import PoseNet
 from pose3d_ros.models.resnet import BLOCKS
 from pose3d_ros.models.rootnet import RootNet
-from pose3d_ros.models.runtime import WeightFileError
+from pose3d_ros.models.session import WeightFileError
 from pose3d_ros.skeletons import JOINT_SETS, Skeleton
 
 _ROOTNET_KEY, _POSENET_KEY = 'root.xy_layer.weight', 'head.final_layer.weight'

@@ -14,7 +14,7 @@ from pose3d_ros.models.backbone import Backbone
 from pose3d_ros.models.batches import Batches
 from pose3d_ros.models.crops3dmppe import MEAN, SIZE, STD
 from pose3d_ros.models.heatmaps import Upsampling
-from pose3d_ros.models.runtime import (
+from pose3d_ros.models.session import (
     ONNXRUNTIME_DEVICES,
     BusyTime,
     DeviceUnavailable,

@@ -15,7 +15,8 @@ from onnx import numpy_helper
 
 from pose3d_ros.models.detection import DetectorOptions, select_people
 from pose3d_ros.models.quantization import EightBits
-from pose3d_ros.models.runtime import ANY, ImageInput, Network, RuntimeOptions
+from pose3d_ros.models.runtime import Network
+from pose3d_ros.models.session import ANY, ImageInput, RuntimeOptions
 from pose3d_ros.people import Persons
 
 STRIDES = (8, 16, 32)

@@ -17,7 +17,7 @@ from std_srvs.srv import SetBool
 from pose3d_ros.camera import CameraError
 from pose3d_ros.models.batches import OutOfMemory
 from pose3d_ros.models.detection import OptionsError
-from pose3d_ros.models.runtime import RuntimeUnavailable
+from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.nodes import diagnosis
 from pose3d_ros.nodes.accounting import Accounting, Sample
 from pose3d_ros.nodes.ages import age_ms, why_ageless, why_stale

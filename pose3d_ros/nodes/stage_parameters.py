@@ -11,7 +11,7 @@ from pathlib import Path
 from rclpy.node import Node
 
 from pose3d_ros.loading import engine_dir
-from pose3d_ros.models.runtime import PRECISIONS, RuntimeOptions
+from pose3d_ros.models.session import PRECISIONS, RuntimeOptions
 from pose3d_ros.nodes.parameters import Param, value_of
 from pose3d_ros.stages import OwnWeights, weights_sha256
 
