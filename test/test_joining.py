@@ -45,6 +45,7 @@ def test_memory_is_bounded_and_losses_are_counted() -> None:
         ('i4 p4 p5 i6 p6 i4 p4', 1),  # of the loop before: the new one's pair ends their wait
         ('i4 p4 p5 i6 p6 p4 i4', 1),
         ('p5 p5', 1),  # of its stamp there is a later one
+        ('p5 p5 i6 p6', 1),  # who was lost stays lost when others are joined
         ('i1 i2 i3 p3', 0),  # images wait for nobody; they are not people
     ],
 )
@@ -108,6 +109,22 @@ def test_a_side_that_did_not_see_the_jump_goes_on() -> None:
 
 def test_a_repeated_stamp_replaces() -> None:
     assert joined('i1 i1 p1 p1')[0] == ['1']
+
+
+def test_images_around_the_coming_of_people_stay() -> None:
+    """Half of what is held from before, a quarter from behind; the rest are the newest."""
+    joiner: Joiner[int, int] = Joiner(9)
+
+    def waiting_after(images: range) -> list[int]:
+        for stamp in images:
+            joiner.add_left(stamp, stamp)
+        return [image.stamp_ns for image in joiner._left.waiting]
+
+    assert waiting_after(range(1, 10)) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    joiner.add_right(0, 0)
+    assert waiting_after(range(10, 21)) == [6, 7, 8, 9, 10, 11, 18, 19, 20]
+    joiner.add_right(0, 0)
+    assert waiting_after(range(21, 31)) == [11, 18, 19, 20, 21, 22, 28, 29, 30]
 
 
 @pytest.mark.parametrize('rate_hz', [5, 60, 160, 1000])

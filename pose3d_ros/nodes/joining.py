@@ -142,8 +142,8 @@ class Joiner(Generic[A, B]):
         side.waiting = [w for w in side.waiting if (w.generation, w.stamp_ns) != own]
         side.waiting.append(new)
         for _ in range(len(side.waiting) - self.capacity):
-            leaving = next((w for w in side.waiting if not w.kept), side.waiting[0])
-            side.waiting.remove(leaving)
+            # of three in four at the most it is said that they are to stay
+            side.waiting.remove(next(w for w in side.waiting if not w.kept))
         return before + 1 - len(side.waiting)
 
     def _matched(self, left: _Waiting[A], right: _Waiting[B]) -> tuple[A, B]:
