@@ -26,6 +26,7 @@ MESSAGES = [
     'CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 7.79 GiB',
     '[GPU] CL_MEM_OBJECT_ALLOCATION_FAILURE',
     'std::bad_alloc',
+    "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to",
     'IExecutionContext::enqueueV3: Error Code 2: OutOfMemory (no further information)',
 ]
 Infer = Callable[[np.ndarray], list[np.ndarray]]

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What networks learn from: targets by hand, balance, and samples that depend on nothing else."""
 
+import re
 import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +25,11 @@ from pose3d_ros.data.crops_dataset import (  # noqa: E402
     PeopleTable,
     epoch_length,
     epoch_order,
-    image_fault,
     input_images,
     joint_table,
-    read_image,
     root_table,
 )
-from pose3d_ros.evaluation import running  # noqa: E402
+from pose3d_ros.data.images import read_image  # noqa: E402
 from pose3d_ros.models.crops3dmppe import MEAN, STD, process_boxes  # noqa: E402
 from pose3d_ros.models.torch_network import normalised  # noqa: E402
 from pose3d_ros.skeletons import HUMAN36M, MPII, MSCOCO, Skeleton  # noqa: E402
@@ -260,15 +260,28 @@ def test_an_image_that_cannot_be_read_adds_nothing(tmp_path: Path, content: byte
     table = root_table([people])
     found = sample(table, 1)
     assert not found['readable'] and not found['visible'].any() and not found['crop'].any()
-    assert str(path) in image_fault(path, *SIZE)
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        read_image(path, SIZE)
     assert sample(table, 0)['readable']
 
 
 def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
     people = made_up(tmp_path, 1)
-    assert read_image(people.images[0], *SIZE) is not None
-    assert read_image(people.images[0], SIZE[1], SIZE[0]) is None
-    assert '120 x 96 pixels, but annotated as 96 x 120' in image_fault(people.images[0], 96, 120)
+    assert read_image(people.images[0], SIZE).shape == (SIZE[1], SIZE[0], 3)
+    with pytest.raises(DataError, match='120 x 96 pixels, but annotated as 96 x 120'):
+        read_image(people.images[0], (96, 120))
+
+
+def test_an_image_that_claims_to_be_huge_is_damaged(tmp_path: Path) -> None:
+    """OpenCV refuses it by an exception of its own."""
+    path = tmp_path / 'huge.png'
+    cv2.imwrite(str(path), np.zeros((4, 4, 3), np.uint8))
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack('>II', 60_000, 60_000)
+    content[29:33] = struct.pack('>I', zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r'huge\.png is damaged'):
+        read_image(path, SIZE)
 
 
 def test_an_image_is_taken_as_it_is_stored(tmp_path: Path) -> None:
@@ -282,9 +295,9 @@ def test_an_image_is_taken_as_it_is_stored(tmp_path: Path) -> None:
     path.write_bytes(encoded[:2] + b'\xff\xe1' + struct.pack('>H', len(note) + 2) + note
                      + encoded[2:])  # fmt: skip
     assert cv2.imread(str(path)).shape == (120, 96, 3)  # the note is understood
-    for found in (read_image(path, 120, 96), running.read_image(path)):
-        assert found is not None and found.shape == stored.shape
-        assert found[:, :50].min() > 200 and found[:, 70:].max() < 50
+    found = read_image(path, (120, 96))
+    assert found.shape == stored.shape
+    assert found[:, :50].min() > 200 and found[:, 70:].max() < 50
 
 
 def test_unreadable_images_are_named_once_and_too_many_end_it(

@@ -340,7 +340,7 @@ def test_networks_that_know_the_truth_score_0(mupots: Annotations, batch: int) -
     root = mupots.pixels[:, MUPOTS.root[0]]
     cells = np.column_stack([true_cells(root, subjects), mupots.roots[:, 2] / k])
     network: Any = Oracle(cells)
-    found = running.find_roots(mupots.images, subjects, network, 'oracle', batch)
+    found = running.find_roots(mupots, subjects, network, 'oracle', batch)
     assert network.batches == {1: [1] * 4, 3: [3, 1], 100: [4]}[batch]
     assert mrpe(mupots, found, 'x').runs[0].total == pytest.approx((0,) * 4, abs=1e-6)
 
@@ -349,7 +349,7 @@ def test_networks_that_know_the_truth_score_0(mupots: Annotations, batch: int) -
         [true_cells(mupots.pixels, subjects), ((around + 1) / 2 * 64)[..., None]], axis=2
     )
     network = Oracle(cells)
-    poses = running.find_poses(mupots.images, found, network, MUPOTS, False, batch)
+    poses = running.find_poses(mupots, found, network, MUPOTS, False, batch)
     np.testing.assert_allclose(poses.joints, mupots.joints, atol=1e-9)
     np.testing.assert_allclose(poses.pixels, mupots.pixels)
     assert mupots_poses(mupots, poses, 'x').runs[0].total[0] == pytest.approx(100)
@@ -358,7 +358,7 @@ def test_networks_that_know_the_truth_score_0(mupots: Annotations, batch: int) -
 def test_a_root_behind_the_camera_stays_there(h36m: Annotations) -> None:
     cells = np.tile([32.0, 32, -0.1], (len(h36m), 1))
     network: Any = Oracle(cells)
-    found = running.find_roots(h36m.images, Subjects.annotated(h36m), network, 'x')
+    found = running.find_roots(h36m, Subjects.annotated(h36m), network, 'x')
     assert (found.roots[:, 2] < 0).all() and np.isfinite(found.roots).all()
 
 
@@ -366,13 +366,18 @@ def test_poses_need_roots_and_images(h36m: Annotations, tmp_path: Path) -> None:
     unknown = Subjects.annotated(h36m).with_roots(np.full((len(h36m), 3), np.nan), '')
     network: Any = Oracle(np.zeros((len(h36m), 18, 3)))
     with pytest.raises(DataError, match='there are people without a root'):
-        running.find_poses(h36m.images, unknown, network, HUMAN36M)
-    broken = tmp_path / 'broken.png'
+        running.find_poses(h36m, unknown, network, HUMAN36M)
+    broken, small = tmp_path / 'broken.png', tmp_path / 'small.png'
     broken.write_bytes(b'\x89PNG no more')
-    for path, reason in ((broken, 'no image that OpenCV'), (tmp_path / 'no.png', 'does not exist')):
-        images = (*h36m.images[:2], path, *h36m.images[3:])
-        with pytest.raises(DataError, match=f'{path.name}: {reason}'):
-            running.find_poses(images, Subjects.annotated(h36m), network, HUMAN36M, False)
+    cv2.imwrite(str(small), np.zeros((48, 64, 3), np.uint8))
+    for path, reason in (
+        (broken, 'is damaged, or no image that OpenCV can read'),
+        (tmp_path / 'no.png', 'does not exist'),
+        (small, 'is 64 x 48 pixels, but annotated as '),
+    ):
+        other = replace(h36m, images=(*h36m.images[:2], path, *h36m.images[3:]))
+        with pytest.raises(DataError, match=f'{path.name} {reason}.*would be of another data set'):
+            running.find_poses(other, Subjects.annotated(h36m), network, HUMAN36M, False)
 
 
 def said(capsys: pytest.CaptureFixture, *arguments: Any, **options: Any) -> str:

@@ -188,7 +188,7 @@ def test_code_in_a_tensor_of_the_pickle_does_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('name', ['a.tgz', 'a.pkl', 'a.pth'])
-@pytest.mark.parametrize('content', [b'', b'no weights', None])
+@pytest.mark.parametrize('content', [b'', b'no weights', pickle.dumps([1, 2]), None])
 def test_another_file_is_refused(tmp_path: Path, name: str, content: bytes | None) -> None:
     path = tmp_path / name
     if content is not None:

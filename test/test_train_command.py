@@ -218,6 +218,26 @@ def test_nobody_with_depth_is_refused(
     assert '--data flat train: nobody there has a depth to learn' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    'error',
+    [
+        torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB'),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError(),
+    ],
+)
+def test_a_batch_that_memory_does_not_hold_is_said(
+    tmp_path: Path, tiny: None, error: Exception, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def fails(*given: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(train, '_train', fails)
+    assert main(arguments(tmp_path)) == 1
+    assert 'memory does not hold a step of 4 people: a smaller --batch' in capsys.readouterr().err
+
+
 def test_a_missing_package_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

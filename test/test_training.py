@@ -341,6 +341,23 @@ def test_files_curves_and_the_best(make: Make) -> None:
     assert events.Images('held out')[-1].width == 2 * 256  # of the first batch
 
 
+def test_the_best_is_of_one_kind_of_error(make: Make) -> None:
+    """A loss is no error in millimetres: with another validation the best begins anew."""
+    trainer = make('one', replace(RECIPE, epochs=1))
+    trainer.run()
+    assert trainer.progress.best_of == 'MRPE of 3 people of made up'
+    same = make('one')
+    same.resume()
+    assert same.progress.best == trainer.progress.best < float('inf')
+    for change in ({'held_out': None}, {'machine': replace(MACHINE, validation_people=2)}):
+        other = make('one')
+        for name, value in change.items():
+            setattr(other, name, value)
+        other.resume()
+        assert other.progress.best == float('inf')
+        assert other.progress.best_of in ('loss', 'MRPE of 2 people of made up')
+
+
 def test_it_learns(make: Make) -> None:
     trainer = make('one', replace(RECIPE, epochs=6, decay_epochs=()))
     trainer.run()

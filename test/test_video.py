@@ -506,8 +506,7 @@ def test_an_error_in_the_middle_leaves_whole_files(
 
     out = tmp_path / 'out'
     fakes.at_image = fail
-    with pytest.raises(RuntimeError, match='out of memory'):
-        run(film, '--out', out)
+    assert run(film, '--out', out) == 1
     assert len(lines(out)) == film_length(out / 'overlay.mp4') == 5
     fakes.at_image = lambda k: None
     assert run(film, '--out', out) == 0
@@ -678,6 +677,32 @@ def test_other_settings_are_refused_by_name_until_told_to_overwrite(
     assert [len(line['persons']) for line in lines(out)] == [1] * 4
     assert not list((out / 'frames').iterdir())
     assert own.exists()
+
+
+def test_a_folder_may_get_more_images_and_no_others(
+    tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, out = write_folder(tmp_path / 'images', 4), tmp_path / 'out'
+    assert run(images, '--out', out) == 0
+    cv2.imwrite(str(images / '4.png'), picture(4))
+    assert run(images, '--out', out) == 0
+    assert [line['index'] for line in lines(out)] == list(range(5))
+    changes: list[Callable[[], object]] = [
+        lambda: (images / '2.png').rename(images / '2_5.png'),  # the same image, another name
+        lambda: (images / '4.png').unlink(),
+        lambda: cv2.imwrite(str(images / '1.png'), np.zeros((HEIGHT, WIDTH, 3), np.uint8)),
+        lambda: cv2.imwrite(str(images / '0_5.png'), picture(0)),  # one in between
+    ]
+    for change in changes:
+        change()
+        said = refused(capsys, images, '--out', out)
+        assert f'a run of other images of {images}: the first 5 have other names or sizes' in said
+        assert len(lines(out)) == 5
+        assert run(images, '--out', out, '--overwrite') == 0
+        for number in range(5):  # as it was
+            cv2.imwrite(str(images / f'{number}.png'), picture(number))
+        (images / '2_5.png').unlink(missing_ok=True)
+        assert run(images, '--out', out, '--overwrite') == 0
 
 
 @pytest.mark.parametrize('damage', ['line', 'order', 'ids', 'run', 'result', 'no run'])

@@ -4,14 +4,19 @@
 
 import argparse
 import importlib
+import re
 import sys
 from types import ModuleType
 
 DESCRIPTION = """
 Absolute 3D poses of people from one camera: weights, films, measurements. None of these needs ROS
-but `bag`, `demo`, `parameters` and a few benchmarks; the nodes are started by `ros2 run pose3d_ros
-NODE`, or pose3d_NODE where ROS 2 came by pip. `pose3d COMMAND --help` says more.
+but `bag`, `demo`, `parameters`, `train-smoke` and a few benchmarks; the nodes are started by
+`ros2 run pose3d_ros NODE`, or pose3d_NODE where ROS 2 came by pip. `pose3d COMMAND --help` says
+more.
 """
+
+#: Modules of ROS 2, and of the messages that are built with it.
+_ROS = re.compile(r'(rclpy|rosidl_\w+|\w+_msgs|\w+_interfaces|pose3d_ros\.msg)(\.|$)')
 
 #: sub-command -> module, imported only when it is asked for
 COMMANDS = {
@@ -40,7 +45,24 @@ def main(arguments: list[str] | None = None) -> int:
         if name in given[:1]:
             _module(name).add_arguments(subparser)
     parsed = parser.parse_args(given)
-    return int(_module(parsed.command).run(parsed))
+    try:
+        return int(_module(parsed.command).run(parsed))
+    except ModuleNotFoundError as error:
+        if not _ROS.match(error.name or ''):
+            raise
+        why = (
+            f'needs ROS 2 and the messages of this package, and there is no {error.name}: source '
+            'the workspace that it was built in, or install both by pip (README, "With pip")'
+        )
+    except (MemoryError, RuntimeError) as error:
+        # with numpy, which --help does without
+        from pose3d_ros.models.batches import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        why = str(error).split('\n')[0]
+    print(f'pose3d {parsed.command}: {why}', file=sys.stderr)
+    return 1
 
 
 def _module(command: str) -> ModuleType:

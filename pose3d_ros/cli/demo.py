@@ -40,6 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     except (BagError, ClipError, DemoError, ProcessError, WeightsError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f'error: cannot write into {out}: {error}', file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print('pose3d demo: interrupted', file=sys.stderr)
         return 130

@@ -179,9 +179,7 @@ def _posenet(arguments: argparse.Namespace, annotations: Annotations) -> dict[st
         root_files.write_roots(arguments.out, arguments.data, annotations, subjects)
     if arguments.roots is not None or arguments.rootnet_weights is not None:
         tables = _score_roots(arguments, annotations, subjects)
-    found = running.find_poses(
-        annotations.images, subjects, network, skeleton, flip_test, arguments.batch
-    )
+    found = running.find_poses(annotations, subjects, network, skeleton, flip_test, arguments.batch)
     if arguments.data in results.WRITERS:
         results.WRITERS[arguments.data](arguments.out, annotations, found)
     return tables | _score_poses(arguments, annotations, found, name)
@@ -214,7 +212,7 @@ def _with_roots(
     """Return the subjects with the roots that a RootNet finds."""
     network = stages.rootnet_3dmppe(_options(arguments), own)
     name = _name('RootNet', own)
-    return running.find_roots(annotations.images, subjects, network, name, arguments.batch)
+    return running.find_roots(annotations, subjects, network, name, arguments.batch)
 
 
 def _options(arguments: argparse.Namespace) -> RuntimeOptions:

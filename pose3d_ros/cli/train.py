@@ -16,6 +16,7 @@ from pose3d_ros import weights
 from pose3d_ros.data import datasets, muco
 from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.data.augmentation import NO_AUGMENTATION
+from pose3d_ros.models.batches import is_out_of_memory
 from pose3d_ros.models.session import RuntimeUnavailable, WeightFileError
 from pose3d_ros.stages import need_extra
 from pose3d_ros.training.recipe import (
@@ -166,6 +167,15 @@ def _run(arguments: argparse.Namespace) -> int:
         _train(trainer, recipe)
     except TrainingError as error:
         print(f'pose3d train: {error}', file=sys.stderr)
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(
+            f'pose3d train: memory does not hold a step of {recipe.batch} people: a smaller '
+            '--batch, and --accumulate so many times as large, train the same',
+            file=sys.stderr,
+        )
         return 1
     except Interrupted:
         print(f'stopped, and saved: --resume goes on with {arguments.out}', file=sys.stderr)

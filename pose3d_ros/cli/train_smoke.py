@@ -9,6 +9,7 @@ needs no image by a margin, on true boxes (PoseNet at true roots) and in the gra
 """
 
 import argparse
+import importlib
 import os
 import shlex
 import signal
@@ -36,11 +37,11 @@ from pose3d_ros.benchmarks.training_scores import (
 from pose3d_ros.camera import Camera
 from pose3d_ros.data import datasets
 from pose3d_ros.data.annotations import Annotations
+from pose3d_ros.data.images import read_image
 from pose3d_ros.data.sheet import camera_of, page
 from pose3d_ros.drawing import draw_overlay
 from pose3d_ros.evaluation import root_files
 from pose3d_ros.evaluation.results import HUMAN36M_FILE
-from pose3d_ros.evaluation.running import read_image
 from pose3d_ros.people import Poses
 from pose3d_ros.stages import need_extra
 from pose3d_ros.weights import WeightsError
@@ -118,6 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         extras = ('torch', 'accelerate', 'tensorboard', 'onnxscript', 'anny', 'warp')
         need_extra('pose3d train-smoke', *extras, extra='train,synth')
+        importlib.import_module('pose3d_ros.nodes.replay')  # with ROS, which may not be there
         for name in (*_FIRST_WEIGHTS.values(), _DETECTOR):  # now, not after minutes of work
             weights.path(name)
         return _run(arguments)
@@ -308,6 +310,7 @@ def _draw(
     """Leave a page of what the graph found: the middle image of each camera."""
     pictures = []
     for some in held_out:
-        image = some.images[len(some.images) // 2]
-        pictures.append(draw_overlay(read_image(truth.images[image]), some.camera, poses[image]))
+        number = some.images[len(some.images) // 2]
+        image = read_image(truth.images[number], truth.image_sizes[number])
+        pictures.append(draw_overlay(image, some.camera, poses[number]))
     cv2.imwrite(str(path), page(pictures, _TILE_PX))

@@ -3,6 +3,7 @@
 """Find the people of a video, an image folder or a webcam: poses in metres as JSON, pictures."""
 
 import argparse
+import hashlib
 import platform
 import sys
 import threading
@@ -63,6 +64,9 @@ def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
     record = _earlier_run(folder, source, settings, arguments.overwrite)
     if record is None:
         record = _start(folder, camera, settings, load())
+    if source.files:
+        record |= _images(source, len(source.files))
+        results.write_json(folder / results.RUN_FILE, record)
     lines = results.cut_half_line(folder / results.POSES_FILE)
     earlier = Summary(**record['result'])
     job = Job(
@@ -121,6 +125,15 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
     }
 
 
+def _images(source: Source, count: int) -> dict[str, Any]:
+    """Return by what the first images of a folder are known again; more may follow them."""
+    digest = hashlib.sha256()
+    for file in source.files[:count]:
+        size = file.stat().st_size if file.exists() else None
+        digest.update(f'{file.name} {size}\n'.encode())
+    return {'images': count, 'images_sha256': digest.hexdigest()}
+
+
 def _earlier_run(
     folder: Path, source: Source, settings: dict[str, Any], overwrite: bool
 ) -> dict[str, Any] | None:
@@ -146,6 +159,14 @@ def _earlier_run(
     if changes:
         listed = ''.join(f'\n  {change}' for change in changes)
         raise ResultsError(f'{folder} holds a run with other settings; {remedy}:{listed}')
+    if source.files:
+        count = record.get('images', 0)
+        same = _images(source, count)
+        if count > len(source.files) or any(record.get(key) != same[key] for key in same):
+            raise ResultsError(
+                f'{folder} holds a run of other images of {source.name}: the first {count} have '
+                f'other names or sizes now; {remedy}'
+            )
     return record
 
 

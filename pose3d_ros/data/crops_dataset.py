@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.data.augmentation import Augmentation, crop_affine, cut, moved, occlude
+from pose3d_ros.data.images import read_image
 from pose3d_ros.models.crops3dmppe import (
     HEATMAP,
     MEAN,
@@ -221,9 +221,12 @@ class CropDataset(Dataset):
         table = self._table
         rng = np.random.default_rng((self._seed, epoch, place))
         change = self._augmentation.draw(rng)
-        width, height = table.image_sizes[table.image_indices[row]]
-        affine = crop_affine(table.squares[row], int(width), change)
-        image = read_image(table.path(row), int(width), int(height))
+        size = table.image_sizes[table.image_indices[row]]
+        affine = crop_affine(table.squares[row], int(size[0]), change)
+        try:
+            image = read_image(table.path(row), size)
+        except DataError:  # whoever takes the batch reads it again, to say why (training/loading)
+            image = None
         if image is not None and change.occlusion > 0:
             occlude(image, table.squares[row], change.occlusion, rng)
         crop = np.zeros((SIZE, SIZE, 3), np.uint8) if image is None else cut(image, affine)
@@ -249,32 +252,6 @@ class CropDataset(Dataset):
         depths = self._table.depths[row][order]
         target = np.column_stack([pixels / SIZE * HEATMAP, depths])
         return target.astype(np.float32), visible
-
-
-def read_image(path: Path, width: int, height: int) -> np.ndarray | None:
-    """Return an image (h, w, 3) uint8 BGR as it is stored, or None where it is not what it should.
-
-    :param width: that the annotations were made for; boxes would be wrong in another.
-    :param height: the same.
-    """
-    try:
-        content = np.fromfile(path, np.uint8)  # cv2.imread also writes to stderr where it fails
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imdecode(content, flags) if content.size else None
-    except (OSError, cv2.error):
-        return None
-    return image if image is not None and image.shape == (height, width, 3) else None
-
-
-def image_fault(path: Path, width: int, height: int) -> str:
-    """Return why `read_image` gives None, for a message."""
-    if not path.exists():
-        return f'{path} does not exist'
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        return f'{path} is damaged, or no image'
-    h, w = image.shape[:2]
-    return f'{path} is {w} x {h} pixels, but annotated as {width} x {height}'
 
 
 def input_images(crops: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:

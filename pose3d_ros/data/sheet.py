@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from pose3d_ros.camera import Camera
-from pose3d_ros.data.annotations import Annotations, DataError
+from pose3d_ros.data.annotations import Annotations
+from pose3d_ros.data.images import read_image
 from pose3d_ros.drawing import draw_overlay
 from pose3d_ros.people import Persons, Poses
 
@@ -45,10 +46,7 @@ def camera_of(people: Annotations, index: int) -> Camera:
 
 def _annotated(people: Annotations, index: int) -> np.ndarray:
     """Return an image with what is annotated in it."""
-    path = people.images[index]
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f'{people.name}: {path} cannot be read as an image')
+    image = read_image(people.images[index], people.image_sizes[index])
     some = people[people.image_indices == index]
     if len(some):
         camera, n = camera_of(people, index), len(some)

@@ -3,16 +3,15 @@
 """RootNet and PoseNet over a whole data set: crops of many images at once, results in metres."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
-from pose3d_ros.data.annotations import DataError
+from pose3d_ros.data.annotations import Annotations, DataError
+from pose3d_ros.data.images import read_image
 from pose3d_ros.evaluation.multi_person import rows_by_image
 from pose3d_ros.evaluation.subjects import Subjects
 from pose3d_ros.models import crops3dmppe
@@ -40,19 +39,20 @@ class FoundPoses:
 
 
 def find_roots(
-    images: Sequence[Path], subjects: Subjects, network: CropNetwork, source: str, batch: int = 32
+    data: Annotations, subjects: Subjects, network: CropNetwork, source: str, batch: int = 32
 ) -> Subjects:
     """Return the subjects with the roots that RootNet finds, with a progress bar.
 
     A root behind the camera (gamma is free) stays there: published figures count it as it is.
 
+    :param data: whose images the subjects are in.
     :param network: gives x and y in cells of the heatmap, and gamma (n, 3).
     :param source: what the roots are said to come from.
     :param batch: crops computed at once.
-    :raises DataError: an image cannot be read.
+    :raises DataError: an image cannot be read, or is not of the annotated size.
     """
     roots = np.full((len(subjects), 3), np.nan)
-    for rows, crops in _batches(images, subjects, batch, 'RootNet'):
+    for rows, crops in _batches(data, subjects, batch, 'RootNet'):
         found = network(crops)[0].astype(np.float64)
         some = subjects[rows]
         pixels = crops3dmppe.to_pixels(found[:, :2], some.squares)
@@ -62,7 +62,7 @@ def find_roots(
 
 
 def find_poses(
-    images: Sequence[Path],
+    data: Annotations,
     subjects: Subjects,
     network: CropNetwork,
     skeleton: Skeleton,
@@ -71,16 +71,18 @@ def find_poses(
 ) -> FoundPoses:
     """Return the poses that PoseNet finds around the roots of the subjects, with a progress bar.
 
+    :param data: whose images the subjects are in.
     :param network: gives x, y, z of the joints in cells of the volume (n, j, 3).
     :param skeleton: its joint set.
     :param flip_test: the mean of each crop and its mirror image, as published figures.
-    :raises DataError: an image cannot be read, or a subject has no root.
+    :raises DataError: an image cannot be read, or is not of the annotated size; or a subject has
+        no root.
     """
     if not np.isfinite(subjects.roots).all():
         raise DataError('there are people without a root, around which no pose can be placed')
     n, j = len(subjects), len(skeleton)
     joints, pixels = np.full((n, j, 3), np.nan), np.full((n, j, 2), np.nan)
-    for rows, crops in _batches(images, subjects, batch, 'PoseNet'):
+    for rows, crops in _batches(data, subjects, batch, 'PoseNet'):
         cells = joint_cells(network, crops, skeleton, flip_test)
         some = subjects[rows]
         pixels[rows] = crops3dmppe.to_pixels(cells[..., :2], some.squares)
@@ -110,14 +112,14 @@ def projected(points: np.ndarray, focal_px: np.ndarray, centre_px: np.ndarray) -
 
 
 def _batches(
-    images: Sequence[Path], subjects: Subjects, batch: int, name: str
+    data: Annotations, subjects: Subjects, batch: int, name: str
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows (b,) and crops (b, 256, 256, 3) uint8 BGR until everybody had a turn."""
     rows: list[np.ndarray] = []
     crops: list[np.ndarray] = []
     waiting = 0
     with tqdm(total=len(subjects), desc=name, unit='crop', disable=None) as bar:
-        for people, cut in _crops(images, subjects):
+        for people, cut in _crops(data, subjects):
             rows.append(people)
             crops.append(cut)
             waiting += len(people)
@@ -132,11 +134,16 @@ def _batches(
             bar.update(waiting)
 
 
-def _crops(images: Sequence[Path], subjects: Subjects) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _crops(data: Annotations, subjects: Subjects) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the rows of an image's people and their crops, image after image, read ahead."""
 
     def cut(image: int, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pixels = read_image(images[image])
+        try:
+            pixels = read_image(data.images[image], data.image_sizes[image])
+        except DataError as error:
+            raise DataError(
+                f'{error}; figures over the rest would be of another data set'
+            ) from error
         return people, crops3dmppe.cut_boxes(subjects.squares[people]).cut(pixels)
 
     ahead: deque[Future[tuple[np.ndarray, np.ndarray]]] = deque()
@@ -147,17 +154,3 @@ def _crops(images: Sequence[Path], subjects: Subjects) -> Iterator[tuple[np.ndar
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Return an image (h, w, 3) uint8 BGR as it is stored: the annotations know no EXIF rotation.
-
-    :raises DataError: it cannot be read.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise DataError(
-            f'{path}: {"no image that OpenCV can read" if path.exists() else "does not exist"}; '
-            'figures over the rest would be of another data set'
-        )
-    return image

@@ -12,6 +12,7 @@ _LOG = logging.getLogger(__name__)
 #: How runtimes say that memory ran out; none has an exception of its own for all its devices.
 _OUT_OF_MEMORY = (
     'out of memory',  # CUDA, PyTorch
+    "can't allocate memory",  # PyTorch on a processor
     'outofmemory',  # TensorRT
     'failed to allocate memory',  # ONNX Runtime's arenas
     'alloc_failed',  # cuBLAS, cuDNN
@@ -30,9 +31,11 @@ class OutOfMemory(RuntimeError):
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether a runtime's error says that memory ran out."""
+    """Return whether an error says that memory ran out, whichever runtime it is of."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or any(phrase in text for phrase in _OUT_OF_MEMORY)
+    return isinstance(error, MemoryError | OutOfMemory) or any(
+        phrase in text for phrase in _OUT_OF_MEMORY
+    )
 
 
 class Batches:

@@ -41,16 +41,15 @@ def load_backbone(path: Path, depth: int) -> dict[str, torch.Tensor]:
         raise SnapshotError(f'{path} does not exist, or is no file')
     read = _READERS.get(path.suffix, _torchvision)
     try:
-        tensors = read(path)
-    except (OSError, EOFError, KeyError, ValueError, RuntimeError, tarfile.TarError,
-            pickle.UnpicklingError) as error:  # fmt: skip
-        if isinstance(error, SnapshotError):
-            raise
+        found = read(path)
+        tensors = {key: value for key, value in found.items() if not key.startswith('fc.')}
+    except SnapshotError:
+        raise
+    except Exception as error:  # of a damaged file anything may come
         raise SnapshotError(
             f'{path} is damaged, or not a file of ImageNet weights that is known '
             f'({type(error).__name__}: {error})'
         ) from error
-    tensors = {key: value for key, value in tensors.items() if not key.startswith('fc.')}
     with torch.device('meta'):
         expected = ResNet(depth).state_dict()
     if faults := faults_of(expected, tensors):

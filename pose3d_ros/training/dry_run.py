@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import torch
+from accelerate.utils import broadcast_object_list
 
 from pose3d_ros.training.loop import Trainer
 
@@ -54,8 +55,13 @@ def dry_run(trainer: Trainer) -> Rates:
         return size
 
     for _ in range(_WARM_UP):
+        begin = perf_counter()
         step()
-    return Rates(loader, _rate(step))
+    # a step waits for those of all other processes, so that each of them has to take as many
+    (count,) = broadcast_object_list([max(1, round(_SECONDS / (perf_counter() - begin)))])
+    begin = perf_counter()
+    images = sum(step() for _ in range(count))
+    return Rates(loader, images / (perf_counter() - begin))
 
 
 def _rate(work: Callable[[], int]) -> float:

@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from pose3d_ros.data.annotations import DataError
-from pose3d_ros.data.crops_dataset import CropDataset, Key, PeopleTable, image_fault
+from pose3d_ros.data.crops_dataset import CropDataset, Key, PeopleTable
+from pose3d_ros.data.images import read_image
 from pose3d_ros.training.interruption import ignore_signals
 
 _NAMED = 10
@@ -38,8 +39,7 @@ class Unreadable:
             if image in self._images:
                 continue
             self._images.add(image)
-            width, height = self._table.image_sizes[image].tolist()
-            fault = image_fault(self._table.path(row), width, height)
+            fault = self._fault(row)
             if len(self._images) > self._limit:
                 raise DataError(
                     f'{len(self._images)} images of {", ".join(self._table.names)} cannot be '
@@ -47,6 +47,15 @@ class Unreadable:
                 )
             if len(self._images) <= _NAMED:
                 tqdm.write(f'left out ({len(self._images)} so far): {fault}', file=sys.stderr)
+
+    def _fault(self, row: int) -> str:
+        """Return why an image could not be read, for which it is tried again."""
+        size = self._table.image_sizes[self._table.image_indices[row]]
+        try:
+            read_image(self._table.path(row), size)
+        except DataError as error:
+            return str(error)
+        return f'{self._table.path(row)} can be read only now and then'
 
 
 def crop_loader(

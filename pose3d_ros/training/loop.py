@@ -112,7 +112,7 @@ class Trainer:
             _parameter_groups(network, recipe), lr=recipe.learning_rate, fused=True
         )
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
-        self.progress = Progress()
+        self.progress = Progress(best_of=self._judged_by)
         self.batches = EpochBatches(
             people,
             recipe.batch,
@@ -143,6 +143,14 @@ class Trainer:
             **recipe,
         }
 
+    @property
+    def _judged_by(self) -> str:
+        """Return whose error tells which epoch is the best."""
+        if self.held_out is None:
+            return 'loss'
+        people = min(int(self.held_out.have_depth.sum()), self.machine.validation_people)
+        return f'{self.task.metric} of {people} people of {", ".join(self.held_out.names)}'
+
     def resume(self) -> None:
         """Go on where the folder's training stopped.
 
@@ -158,6 +166,8 @@ class Trainer:
         if torch.cuda.is_available() and random['gpu'] is not None:
             torch.cuda.set_rng_state(random['gpu'], self.accelerator.device)
         self.progress = Progress(**state['progress'])
+        if self.progress.best_of != self._judged_by:
+            self.progress.best, self.progress.best_of = math.inf, self._judged_by
 
     def run(self) -> None:
         """Train until the recipe's last epoch.

@@ -62,9 +62,11 @@ class Recipe:
         at_least_one = {n: getattr(self, n) for n in ('epochs', 'batch', 'accumulate')}
         if wrong := [f'{n}: {v}' for n, v in at_least_one.items() if v < 1]:
             raise RecipeError(f'{wrong[0]} is below 1')
-        if not (self.learning_rate > 0 and self.decay_factor > 0):
-            raise RecipeError('learning_rate and decay_factor have to be above 0')
-        at_least_zero = {n: getattr(self, n) for n in ('heatmap_weight', 'backbone_rate')}
+        rates = {n: getattr(self, n) for n in ('learning_rate', 'decay_factor')}
+        if wrong := [f'{n}: {v}' for n, v in rates.items() if not 0 < v < math.inf]:
+            raise RecipeError(f'{wrong[0]} is not a number above 0')
+        at_least_zero = {n: getattr(self, n) for n in ('heatmap_weight', 'backbone_rate', 'seed')}
+        at_least_zero['augmentation: rotation_deg'] = self.augmentation.rotation_deg
         if wrong := [f'{n}: {v}' for n, v in at_least_zero.items() if not 0 <= v < math.inf]:
             raise RecipeError(f'{wrong[0]} is not 0 or more')
         amounts = {n: getattr(self.augmentation, n) for n in ('scale', 'colour', 'occlusion')}

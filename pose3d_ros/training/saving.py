@@ -29,6 +29,7 @@ class Progress:
     :param loss_sum: of these batches: each batch's mean times its people, of all processes.
     :param people: in them.
     :param best: the lowest error of an epoch so far, millimetres; without validation, its loss.
+    :param best_of: what that error is of: only errors of the same are compared.
     :param history: what was found after each epoch that is done.
     """
 
@@ -37,6 +38,7 @@ class Progress:
     loss_sum: float = 0.0
     people: int = 0
     best: float = float('inf')
+    best_of: str = ''
     history: list[dict[str, float]] = field(default_factory=list)
 
 
