@@ -26,7 +26,7 @@ from pose3d_ros.people import Persons, Poses
 from pose3d_ros.results import FrameResult, ResultsError
 from pose3d_ros.skeletons import Skeleton
 from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS, Detector, PoseNet, RootNet
-from pose3d_ros.tracking import Tracker, TrackerOptions
+from pose3d_ros.tracking import Tracker
 from pose3d_ros.tracking3d import MotionOptions, Tracker3D
 from pose3d_ros.video import Frame, Source, VideoWriter, prefetched
 from pose3d_ros.whole_files import whole
@@ -63,12 +63,6 @@ class Job:
     overlay: bool
     frames: bool
     overlay_frames: int
-
-    @property
-    def tracker_options(self) -> TrackerOptions:
-        """Return the default ones, with patience enough for slow footage."""
-        gap_s = self.every / self.source.rate_hz
-        return TrackerOptions(lifetime_s=max(TrackerOptions().lifetime_s, 2.5 * gap_s))
 
 
 @dataclass(frozen=True)
@@ -203,7 +197,7 @@ class _Known:
     """The results of earlier runs, frame by frame, and the trackers as they left them."""
 
     def __init__(self, path: Path, job: Job) -> None:
-        self.trackers = Trackers(Tracker(job.tracker_options), Tracker3D(job.skeleton))
+        self.trackers = Trackers(Tracker(), Tracker3D(job.skeleton))
         self._focal_px = job.camera.focal_px
         self._path = path
         self._results = results.read_results(path, job.skeleton) if path.exists() else iter(())

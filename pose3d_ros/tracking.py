@@ -18,6 +18,7 @@ but never starts one. Changes to the paper:
 `pose3d benchmark motion` counts what that is worth (docs/tracking.md).
 """
 
+from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,8 +44,8 @@ class TrackerOptions:
     :param min_iou: least overlap of a certain box with a track's prediction, times its score;
         0..1.
     :param min_iou_uncertain: the same for the uncertain boxes; 0..1.
-    :param lifetime_s: a track that was not seen for longer ends, seconds. Keep it above the time
-        between two images.
+    :param lifetime_s: a track that was not seen for longer ends, seconds; where images are far
+        apart, only after two and a half times what lies between them.
     """
 
     certain_score: float = 0.5
@@ -152,6 +153,12 @@ class _Tracks:
         )
 
 
+#: Times what lies between two images: who is missed in one or two of them is waited for.
+_IMAGES = 2.5
+#: So many of the last intervals tell how far images are apart; a pause among them does not.
+_INTERVALS = 9
+
+
 class Tracker:
     """Give the people of one camera ids, image after image.
 
@@ -167,6 +174,7 @@ class Tracker:
         """Forget everybody: whoever comes next is new."""
         self._tracks = _Tracks.starting(np.zeros((0, 4)), np.zeros(0, dtype=int), 0.0)
         self._stamp_s = -np.inf
+        self._intervals_s: deque[float] = deque(maxlen=_INTERVALS)
         self._people = Persons.none()
         self._speeds = np.zeros((0, 2))  # of those people, pixels per second
 
@@ -178,7 +186,9 @@ class Tracker:
         """
         if stamp_s < self._stamp_s:
             self.reset()
-        tracks = self._tracks[stamp_s - self._tracks.seen_s <= self._options.lifetime_s]
+        if np.isfinite(self._stamp_s):
+            self._intervals_s.append(stamp_s - self._stamp_s)
+        tracks = self._tracks[stamp_s - self._tracks.seen_s <= self._patience_s()]
         # every track's state is at the last image's stamp, joined there or not
         tracks = tracks.after(stamp_s - self._stamp_s) if len(tracks) else tracks
         matches = self._match(tracks, persons)
@@ -198,6 +208,12 @@ class Tracker:
         self._speeds = np.zeros((len(persons), 2))
         self._speeds[joined] = continued.likely_speeds
         return self._people
+
+    def _patience_s(self) -> float:
+        """Return after how long out of sight a track ends."""
+        if not self._intervals_s:
+            return self._options.lifetime_s
+        return max(self._options.lifetime_s, _IMAGES * float(np.median(self._intervals_s)))
 
     def predict(self, stamp_s: float) -> Persons | None:
         """Return where the people of the last image should be in one that nobody looked at.

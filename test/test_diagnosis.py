@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from flow import Fakes, Source, put_in, settings
+from flow import Fakes, Source, header_at, put_in, settings
 from managing import Manager
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -78,6 +78,45 @@ def test_the_form_is_that_of_diagnostic_updater(graph: Any, fakes: Fakes) -> Non
     (yolox,) = (asset for asset in weights.ASSETS if asset.name == 'yolox_tiny')
     assert len(told['weights_sha256']) == 12 and yolox.sha256.startswith(told['weights_sha256'])
     assert listener.messages[0].header.stamp.sec > 1e9
+
+
+def test_frames_without_a_result_are_told_when_it_happens(graph: Any, fakes: Fakes) -> None:
+    node = DetectorNode()
+    graph.add(node)
+    detections, source = graph.collect(PersonArray, 'detections'), Source(graph)
+    listener, task = Listener(graph), 'detector: frames'
+    listener.wait(task, lambda s: s.level == OK)
+
+    def first(level: bytes) -> str:
+        """Return the text of the first message of a level."""
+        found: list[str] = []
+        graph.wait(
+            lambda: found.extend(
+                s.message for m in listener.messages for s in m.status
+                if s.name == task and s.level == level
+            ) or found,
+            f'level {level!r}',
+        )  # fmt: skip
+        return found[0]
+
+    broken = Image(encoding='mono8', height=480, width=640, step=1)
+    broken.header = header_at(2.0)
+    source.image_at(1.0)
+    graph.wait(lambda: detections, 'the detections')
+    source.publisher.publish(broken)
+    assert first(WARN).endswith('1 skipped')
+    fakes.detector.boxes = lambda call: 1 // 0
+    source.image_at(3.0)
+    assert first(ERROR).endswith('1 failed, 1 skipped')
+    # it is over: nothing was lost since
+    count = len(listener.messages)
+    graph.wait(
+        lambda: any(
+            s.level == OK and s.message.endswith('1 failed, 1 skipped')
+            for m in listener.messages[count:] for s in m.status if s.name == task
+        ),
+        'all well again',
+    )  # fmt: skip
 
 
 def test_a_node_at_rest_is_stale_and_says_what_it_is(graph: Any, fakes: Fakes) -> None:

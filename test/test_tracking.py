@@ -68,6 +68,24 @@ def test_who_was_hidden_a_moment_is_known_again_and_later_is_not() -> None:
     assert tracker.update(people((100, 200)), 2.0).ids == ('2',)
 
 
+@pytest.mark.parametrize('gap_s', [0.1, 1.5, 8.0])
+def test_ids_last_however_far_apart_images_are(gap_s: float) -> None:
+    """A detector may take seconds for each; whoever is missed once is known again."""
+    tracker = Tracker()
+    ids = []
+    for number in range(12):
+        given = people() if number == 6 else people((100, 200))
+        ids += tracker.update(given, number * gap_s).ids
+    assert ids == ['1'] * 11
+
+
+def test_a_pause_among_images_is_no_interval() -> None:
+    tracker = Tracker()
+    for number in range(10):
+        tracker.update(people((100, 200)), number / 10)
+    assert tracker.update(people((100, 200)), 60.0).ids == ('2',)
+
+
 def test_an_uncertain_box_continues_a_track_but_starts_none() -> None:
     tracker = Tracker()
     tracker.update(people((100, 200)), 0)

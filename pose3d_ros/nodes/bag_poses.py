@@ -32,7 +32,7 @@ from pose3d_ros.nodes.messages import (
 from pose3d_ros.offline import Stages, Trackers
 from pose3d_ros.overlapping import Found, Overlapped, poses_as_in_message
 from pose3d_ros.results import differences
-from pose3d_ros.tracking import Tracker, TrackerOptions
+from pose3d_ros.tracking import Tracker
 from pose3d_ros.tracking3d import MotionOptions, Tracker3D
 from pose3d_ros.video import prefetched
 
@@ -161,7 +161,7 @@ def find_people(
     """
     with open_bag(job.source) as bag:
         _refuse_taken_topics(job, bag)
-        trackers, ids = _trackers(job, bag, stages), set[str]()
+        trackers, ids = Trackers(Tracker(), Tracker3D(stages.posenet.skeleton)), set[str]()
         if earlier.messages:
             _feed_again(job, trackers, ids)
         workers = streams + 2  # in the networks, one before and one behind them
@@ -180,16 +180,6 @@ def _refuse_taken_topics(job: BagJob, bag: Bag) -> None:
         raise BagError(
             f'{job.source} has {", ".join(taken)} already; give another --namespace for the results'
         )
-
-
-def _trackers(job: BagJob, bag: Bag, stages: Stages) -> Trackers:
-    """Return trackers, those of boxes with patience enough for images that are far apart."""
-    count = sum(c.msgcount for c in bag.connections if c.topic == job.images.topic)
-    gap_s = bag.duration_s / max(count, 1)
-    lifetime_s = max(TrackerOptions().lifetime_s, 2.5 * gap_s)
-    return Trackers(
-        Tracker(TrackerOptions(lifetime_s=lifetime_s)), Tracker3D(stages.posenet.skeleton)
-    )
 
 
 def _feed_again(job: BagJob, trackers: Trackers, ids: set[str]) -> None:

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a stage has the camera of an image from: camera_info, or what parameters assume."""
 
+import threading
+
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -23,6 +25,7 @@ class CameraInput:
         self._info: CameraInfo | None = None
         self._camera: Camera | None = None
         self._fault = ''
+        self._lock = threading.Lock()  # workers want all three of one message
         self._topic = node.resolve_topic_name('camera_info')
 
     def subscribe(self) -> Input:
@@ -35,13 +38,15 @@ class CameraInput:
         if self._info is not None and _same_camera(info, self._info):
             self._info = info
             return
-        self._info, self._camera, self._fault = info, None, ''
+        camera, fault = None, ''
         try:
-            self._camera = camera_from_info(info, self._rectified)
+            camera = camera_from_info(info, self._rectified)
         except CameraError as error:
-            self._fault = str(error)
+            fault = str(error)
         else:
-            _say_camera(self._node, self._camera)
+            _say_camera(self._node, camera)
+        with self._lock:
+            self._info, self._camera, self._fault = info, camera, fault
 
     def camera_of(self, frame: Frame) -> Camera:
         """Return the camera that took an image.
@@ -49,11 +54,12 @@ class CameraInput:
         :raises Unusable: no camera_info yet, not calibrated, or of another size or frame.
         """
         topic = self._topic
-        info, camera = self._info, self._camera
+        with self._lock:
+            info, camera, fault = self._info, self._camera, self._fault
         if info is None:
             raise Unusable(f'no camera_info on {topic} yet')
         if camera is None:
-            raise Unusable(f'camera_info on {topic} cannot be used: {self._fault}')
+            raise Unusable(f'camera_info on {topic} cannot be used: {fault}')
         ours, theirs = frame.header.frame_id, info.header.frame_id
         if fault := camera_mismatch(topic, camera, theirs, frame.image, ours):
             raise Unusable(fault)

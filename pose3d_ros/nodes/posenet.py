@@ -50,9 +50,10 @@ PARAMETERS = (
         'coast_s',
         0.5,
         'a confirmed person who is not seen is published as COASTING for so long, seconds, moved '
-        'along at the last velocity; 0 = not at all',
+        'along at the last velocity; 0 = not at all. The id of who is hidden for longer than 1 is '
+        'forgotten',
         0.0,
-        2.0,
+        1.0,
         fixed=False,
     ),
     Param(

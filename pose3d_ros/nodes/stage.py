@@ -40,6 +40,14 @@ _END_S = 10.0  # for the job in hand, when the process ends
 #: What a user can cause at the start; said in one line, without a traceback.
 START_ERRORS = (WeightsError, RuntimeUnavailable, OptionsError, ParameterError, CameraError)
 
+#: What becomes of a frame that has no result, and is not replaced by a newer one -> its level.
+_LOSSES = {
+    'failed': DiagnosticStatus.ERROR,
+    'skipped': DiagnosticStatus.WARN,
+    'unmatched': DiagnosticStatus.WARN,
+    'stale': DiagnosticStatus.WARN,
+}
+
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -72,7 +80,7 @@ class Stage(LifecycleNode):
         self._weights = ''
         self._starting = False
         self._error: Exception | None = None  # why the last transition failed
-        self._stale_said = 0  # of the stale ones, when diagnostics were published last
+        self._said = dict.fromkeys(_LOSSES, 0)  # when diagnostics were published last
         self._latency = self.create_publisher(DiagnosticArray, '~/latency', RESULT_QOS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', RESULT_QOS)
         self.create_service(SetBool, '~/enable', self._take_enable)
@@ -374,11 +382,13 @@ class Stage(LifecycleNode):
         seconds = min(diagnosis.WINDOW_S, now_s - self._began_s)
         recent = counts.recent(now_s, seconds)
         level, passed = diagnosis.beyond_limits(self, recent)
-        if counts.stale > self._stale_said:
-            level = max(level, DiagnosticStatus.WARN)
-        self._stale_said = counts.stale
-        stale = f'{counts.stale} stale' if counts.stale else ''
-        texts = (f'{recent.rate_hz:.1f} Hz', f'{counts.dropped} dropped', passed, stale)
+        texts = [f'{recent.rate_hz:.1f} Hz', f'{counts.dropped} dropped', passed]
+        for name, its_level in _LOSSES.items():
+            count = getattr(counts, name)
+            if count > self._said[name]:
+                level = max(level, its_level)
+            self._said[name] = count
+            texts.append(f'{count} {name}' if count else '')
         return level, ', '.join(filter(None, texts))
 
     def _explain_rest(self, state: str) -> tuple[bytes, str]:
