@@ -95,13 +95,13 @@ def test_people_whose_images_are_lost_are_counted_and_said(
 def test_people_whose_image_comes_too_late_are_counted(
     graph: Any, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joining, 'PATIENCE_S', 0.0)
     joined = Joined(graph)
-    joined.persons(1.0)
-    joined.images(1.0, 2.0)
-    joined.persons(2.0)
-    joined.results(2.0)
-    assert joined.node.accounting.unmatched == 1
+    joined.persons(1.0, 2.0)
+    monkeypatch.setattr(joining, 'PATIENCE_S', 0.0)
+    joined.images(1.0, 2.0, 3.0)
+    joined.persons(3.0)
+    joined.results(3.0)
+    assert joined.node.accounting.unmatched == 2
 
 
 def test_no_more_images_wait_than_there_is_room_for(graph: Any, fakes: Fakes) -> None:
