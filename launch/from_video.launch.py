@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
+from launch.action import Action
 from launch.actions import (
     DeclareLaunchArgument,
     GroupAction,
@@ -106,20 +107,21 @@ def check(context: LaunchContext) -> None:
             raise ValueError(f'{name}: the player decides this here; see pipeline.launch.py')
 
 
-def player(context: LaunchContext) -> list[Node]:
+def player(context: LaunchContext) -> list[Action]:
     """Return the player, with whose end all ends."""
     values = values_of(context)
+    overrides = pipeline_launch.write_parameters({'player': player_parameters(values)})
     node = Node(
         package='pose3d_ros',
         executable='player',
         namespace=values['namespace'],
-        parameters=[values['params_file'], player_parameters(values)],
+        parameters=[values['params_file'], str(overrides)],
         ros_arguments=['--log-level', values['log_level']],
         output='screen',
         emulate_tty=True,
         on_exit=Shutdown(reason='the player has ended'),
     )
-    return [node]
+    return [pipeline_launch.removal(overrides), node]
 
 
 def player_parameters(values: dict[str, str]) -> dict[str, str | bool | int | float]:

@@ -206,9 +206,8 @@ def nodes(context: LaunchContext) -> list[Action]:
     if values['rviz'] == 'true':
         check_rviz()
     overrides = write_parameters(overrides_of(values))
-    remove = OnShutdown(on_shutdown=lambda event, context: overrides.unlink(missing_ok=True))
     executables = ['pipeline'] if values['composed'] == 'true' else STAGES
-    return [RegisterEventHandler(remove), *(node(name, values, overrides) for name in executables)]
+    return [removal(overrides), *(node(name, values, overrides) for name in executables)]
 
 
 def node(executable: str, values: dict[str, str], overrides: Path) -> Node:
@@ -273,15 +272,22 @@ def number(name: str, text: str) -> float:
 
 
 def write_parameters(parameters: dict[str, dict[str, str | bool | float]]) -> Path:
-    """Write parameters node by node to a temporary file.
+    """Write parameters node by node to a temporary file, which wins over a params_file before it.
 
-    Given to `pipeline` as a whole, they would be less specific than those of params_file, and so
-    without effect.
+    Of all sections that hold for a node, the last one counts, but rcl adds a section to the one of
+    the same name in a file before. So these have a name that is not in params_file: it means the
+    same as "/**/detector", and YAML would take it in quotes only.
     """
-    content = {f'/**/{name}': {'ros__parameters': given} for name, given in parameters.items()}
+    content = {f'**/{name}': {'ros__parameters': given} for name, given in parameters.items()}
     with tempfile.NamedTemporaryFile('w', prefix='pose3d_ros_', suffix='.yaml', delete=False) as f:
         yaml.safe_dump(content, f)
     return Path(f.name)
+
+
+def removal(file: Path) -> Action:
+    """Return what removes a file when all ends."""
+    remove = OnShutdown(on_shutdown=lambda event, context: file.unlink(missing_ok=True))
+    return RegisterEventHandler(remove)
 
 
 def check_rviz() -> None:

@@ -51,14 +51,19 @@ class DeadPorts:
         self._held: dict[str, tuple[BinaryIO, float]] = {}
 
     def look(self) -> None:
-        """Take the locks that are free; remove ports that nobody sends to any more."""
+        """Take the locks that are free; remove ports that nobody sends to any more.
+
+        :raises OSError: it cannot look at all, as when this process has too many files open.
+        """
         for port in self._ports() - self._held.keys():
             # of another user, or just gone
             with suppress(OSError):
                 self._take(port)
         over = {port for port, (_, since_s) in self._held.items() if self._is_over(port, since_s)}
         for port in over - mapped_ports() if over else ():
-            self._remove(port)
+            # another user's by now: its lock stays with us
+            with suppress(OSError):
+                self._remove(port)
 
     def _is_over(self, port: str, since_s: float) -> bool:
         """Return whether nobody sends there any more, unless somebody has it open."""
@@ -91,9 +96,10 @@ class DeadPorts:
         self._held[port] = file, time.monotonic()
 
     def _remove(self, port: str) -> None:
+        (self._directory / port).unlink(missing_ok=True)
         file, _ = self._held.pop(port)
-        with file:
-            (self._directory / port).unlink(missing_ok=True)
+        # another user's, to whom it is of use again
+        with file, suppress(OSError):
             (self._directory / f'{port}_el').unlink(missing_ok=True)
 
 
@@ -107,7 +113,8 @@ def mapped_ports() -> set[str]:
     ports: set[str] = set()
     for maps in Path('/proc').glob('[0-9]*/maps'):
         with suppress(OSError):  # of another user, or just ended
-            ports.update(_PORT.findall(maps.read_text()))
+            # a path may be any bytes
+            ports.update(_PORT.findall(maps.read_text(errors='replace')))
     return ports
 
 
@@ -115,11 +122,16 @@ def mapped_ports() -> set[str]:
 def hold_dead_ports(directory: Path) -> None:
     """Hold them from now on, at once and then by a thread, until this process ends."""
     dead = DeadPorts(directory)
-    dead.look()
+
+    def look() -> None:
+        # the next time it may work, and nobody else depends on it
+        with suppress(OSError):
+            dead.look()
 
     def work() -> None:
         while True:
             time.sleep(_EVERY_S)
-            dead.look()
+            look()
 
+    look()
     threading.Thread(target=work, name='dead ports', daemon=True).start()

@@ -2,21 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports in shared memory whose reader was killed: nobody rescues them, nobody takes them."""
 
+import errno
 import fcntl
 import mmap
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pose3d_ros import dead_ports
-from pose3d_ros.dead_ports import DeadPorts, mapped_ports
+from pose3d_ros.dead_ports import DeadPorts, hold_dead_ports, mapped_ports
 
 PORT = 'fastrtps_port7411'
 
@@ -24,9 +26,14 @@ PORT = 'fastrtps_port7411'
 @pytest.fixture
 def port(tmp_path: Path) -> Path:
     """Return a port of somebody who was killed."""
-    (tmp_path / PORT).write_bytes(dead_ports._MADE + bytes(4092))
-    (tmp_path / f'{PORT}_el').touch()
-    return tmp_path / PORT
+    return made(tmp_path / PORT)
+
+
+def made(port: Path) -> Path:
+    """Make a port whose lock nobody has."""
+    port.write_bytes(dead_ports._MADE + bytes(4092))
+    lock_of(port).touch()
+    return port
 
 
 def lock_of(port: Path) -> Path:
@@ -154,6 +161,81 @@ def test_a_port_is_open_also_without_its_name(port: Path) -> None:
         port.unlink()
         assert PORT in mapped_ports()
     assert PORT not in mapped_ports()
+
+
+def forbid_removal(of: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let a file be another user's: whoever removes it is refused, as root is not."""
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == of:
+            raise PermissionError(path)
+        unlink(path, missing_ok)
+
+    patch.setattr(Path, 'unlink', refuse)
+
+
+def test_a_port_that_cannot_be_removed_stays_held_and_keeps_no_other_from_it(
+    port: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_ports, '_SENT_TO_S', 0.0)
+    others = [made(port.with_name(f'fastrtps_port{number}')) for number in range(7500, 7504)]
+    dead = DeadPorts(port.parent)
+    with monkeypatch.context() as patch:
+        forbid_removal(port, patch)
+        for _ in range(2):
+            dead.look()
+        assert port.exists() and not is_free(lock_of(port))
+        assert not any(other.exists() for other in others)
+    dead.look()
+    assert not list(port.parent.iterdir())
+
+
+def test_the_lock_of_another_user_is_let_go_with_its_port(
+    port: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_ports, '_SENT_TO_S', 0.0)
+    dead = DeadPorts(port.parent)
+    forbid_removal(lock_of(port), monkeypatch)
+    for _ in range(2):
+        dead.look()
+    assert not port.exists() and is_free(lock_of(port))
+
+
+def test_a_path_that_is_no_text_hides_no_port(port: Path) -> None:
+    """A path is any bytes; another user's program may have mapped one that is no UTF-8."""
+    odd = os.fsencode(port.parent) + b'/\xff\xfe'
+    Path(os.fsdecode(odd)).write_bytes(bytes(4096))
+    with (
+        Path(os.fsdecode(odd)).open('r+b') as other,
+        mmap.mmap(other.fileno(), 4096),
+        port.open('r+b') as file,
+        mmap.mmap(file.fileno(), 4096),
+    ):
+        assert PORT in mapped_ports()
+
+
+class ThreadHere:
+    """A thread that runs in the one that starts it."""
+
+    def __init__(self, target: Callable[[], None], **_given: Any) -> None:
+        self.start = target
+
+
+def test_looking_goes_on_when_it_fails_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the start, too: no program is kept from starting by it."""
+    ends = iter([OSError(errno.EMFILE, ''), OSError(errno.EMFILE, ''), EOFError()])
+
+    def look(_dead: DeadPorts) -> None:
+        raise next(ends)
+
+    monkeypatch.setattr(DeadPorts, 'look', look)
+    monkeypatch.setattr(dead_ports, '_EVERY_S', 0.0)
+    monkeypatch.setattr(dead_ports, 'threading', SimpleNamespace(Thread=ThreadHere))
+    with pytest.raises(EOFError):
+        hold_dead_ports(tmp_path)
 
 
 READER = """

@@ -74,16 +74,28 @@ class Buffer:
     """What is used of tf2_ros.Buffer: it knows base_link at one stamp after the other.
 
     :param unknown: the stamps that it does not know, nanoseconds.
+    :param made: all there are; a clock that still knew one that is gone would call freed memory.
     """
 
     unknown: tuple[int, ...] = ()
+    made: list['Buffer']
 
     def __init__(self, cache_time: Any = None, node: Any = None) -> None:
+        from rclpy.clock import JumpThreshold
+        from rclpy.duration import Duration
         from std_srvs.srv import Trigger
 
+        self.made.append(self)
+        self.cleared = self.jumps = 0
         # of another type than tf2_msgs/FrameGraph, which has no wheel
-        self.cleared = 0
         self.srv = node.create_service(Trigger, 'tf2_frames', lambda _request, answer: answer)
+        back = JumpThreshold(
+            min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True
+        )
+        self.jump_handle = node.get_clock().create_jump_callback(back, post_callback=self.jump)
+
+    def jump(self, _jump: Any) -> None:
+        self.jumps += 1
 
     def clear(self) -> None:
         self.cleared += 1
@@ -103,23 +115,26 @@ class Buffer:
 
 
 class Listener:
-    """What is used of tf2_ros.TransformListener: a subscription, which keeps it alive."""
+    """What is used of tf2_ros.TransformListener: two subscriptions, which keep it alive."""
 
     def __init__(self, _buffer: Any, node: Any) -> None:
         from std_msgs.msg import Header
 
         self.node = node
-        self.tf_sub = node.create_subscription(Header, '/tf', self.callback, 1)
+        topics = ('/tf', '/tf_static')
+        self.subs = [node.create_subscription(Header, name, self.callback, 1) for name in topics]
 
     def callback(self, _message: Any) -> None: ...
 
     def unregister(self) -> None:
-        self.node.destroy_subscription(self.tf_sub)
+        for sub in self.subs:
+            self.node.destroy_subscription(sub)
 
 
 def put_tf2_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the node import a tf2_ros."""
     tf2_ros: Any = types.ModuleType('tf2_ros')
+    monkeypatch.setattr(Buffer, 'made', [], raising=False)
     tf2_ros.Buffer, tf2_ros.TransformException = Buffer, TransformException
     tf2_ros.TransformListener = Listener
     monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros)
@@ -190,26 +205,37 @@ def test_poses_and_markers_are_in_the_frame_under_the_images_stamp(
     np.testing.assert_allclose(turned.vectors(np.array([0.0, 0.0, 1.0])), ray, atol=1e-9)
 
 
+def told_of_another_clock(node: Any) -> int:
+    """Change a node's clock, which jumps thereby; return how many buffers are told."""
+    from rclpy.parameter import Parameter
+
+    before = sum(buffer.jumps for buffer in Buffer.made)
+    other = not node.get_parameter('use_sim_time').value
+    (result,) = node.set_parameters([Parameter('use_sim_time', value=other)])
+    assert result.successful
+    return sum(buffer.jumps for buffer in Buffer.made) - before
+
+
 def test_tf_is_listened_to_once_however_often_the_node_is_configured(
     graph: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pose3d_ros.nodes.posenet import POSENETS
     from pose3d_ros.weights import WeightsError
 
-    def listening() -> tuple[int, int]:
+    def listening() -> tuple[int, int, int]:
         topics = [one.topic_name for one in node.subscriptions]
         services = [one.srv_name.strip('/') for one in node.services]
-        return topics.count('/tf'), services.count('tf2_frames')
+        return topics.count('/tf'), services.count('tf2_frames'), told_of_another_clock(node)
 
     put_tf2_in(monkeypatch)
     node = posenet(graph, monkeypatch)
-    assert listening() == (1, 1)
+    assert listening() == (1, 1, 1)
     node.trigger_deactivate()
     for _ in range(2):
         node.trigger_cleanup()
-        assert listening() == (0, 0)
+        assert listening() == (0, 0, 0)
         node.trigger_configure()
-        assert listening() == (1, 1)
+        assert listening() == (1, 1, 1)
     node.trigger_cleanup()
 
     def absent(*_given: Any) -> Any:
@@ -217,7 +243,19 @@ def test_tf_is_listened_to_once_however_often_the_node_is_configured(
 
     monkeypatch.setitem(POSENETS, 'blazepose', absent)
     node.trigger_configure()
-    assert listening() == (0, 0) and not node.configured
+    assert listening() == (0, 0, 0) and not node.configured
+
+
+def test_tf2_of_old_knows_nothing_of_jumps(graph: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pose3d_ros.nodes.target_frame import TargetFrame
+
+    put_tf2_in(monkeypatch)
+    target = TargetFrame(graph.node, 'base_link')
+    buffer = target._buffer
+    buffer.jump_handle.unregister()
+    del buffer.jump_handle
+    target.close()
+    assert 'tf2_frames' not in [one.srv_name.strip('/') for one in graph.node.services]
 
 
 def test_tf_is_forgotten_when_the_clock_jumps_back(

@@ -161,28 +161,59 @@ def test_arguments_become_parameters_of_the_nodes_that_have_them() -> None:
     assert function('overrides_of')(values) == {stage: {'use_sim_time': True} for stage in STAGES}
 
 
-def test_an_argument_wins_over_the_parameter_file() -> None:
-    """By the rules of ROS: of two files with equally specific names, the later counts."""
+#: Parameter files of users, by what is particular about them. rcl adds the section of a file to
+#: one of the same name in a file before, behind which others may follow that count more.
+USERS_FILES = {
+    'ours': share_file('config/pose3d.yaml').read_text(),
+    'one camera has a section': share_file('config/pose3d.yaml').read_text()
+    + '/front/posenet:\n  ros__parameters: {model: 3dmppe, precision: bf16}\n',
+    'the widest section comes last': """
+/**/posenet:
+  ros__parameters: {model: 3dmppe, overlay: true}
+/**:
+  ros__parameters: {precision: bf16, device: CPU}
+""",
+    'sections within sections': """
+/**:
+  posenet:
+    ros__parameters: {model: 3dmppe, overlay: true}
+  '*':
+    ros__parameters: {precision: bf16, device: CPU}
+""",
+}
+
+
+def seen(name: str, files: list[Path], parameters: tuple[str, ...]) -> list[Any]:
+    """Return parameters as a real node /front/NAME has them from parameter files."""
     rclpy = pytest.importorskip('rclpy')
-    overrides = function('overrides_of')(arguments(posenet='blazepose_lite', precision='f32'))
-    path = function('write_parameters')(overrides)
-    files = [str(share_file('config/pose3d.yaml')), str(path)]
     rclpy_arguments = ['--ros-args', '-r', '__ns:=/front']
     for file in files:
-        rclpy_arguments += ['--params-file', file]
+        rclpy_arguments += ['--params-file', str(file)]
     context = rclpy.Context()
     # native handlers of a context that is not the default one would stay behind for ever
     handlers = rclpy.signals.SignalHandlerOptions.NO
     rclpy.init(args=rclpy_arguments, context=context, signal_handler_options=handlers)
     try:
         options = {'context': context, 'automatically_declare_parameters_from_overrides': True}
-        node = rclpy.create_node('posenet', **options)
-        names = ('model', 'precision', 'device', 'overlay')
-        got = [node.get_parameter(name).value for name in names]
+        node = rclpy.create_node(name, **options)
+        got = [node.get_parameter(parameter).value for parameter in parameters]
         node.destroy_node()
     finally:
         context.try_shutdown()
-        path.unlink()
+    return got
+
+
+@pytest.mark.parametrize('users', USERS_FILES)
+def test_an_argument_wins_over_the_parameter_file(users: str, tmp_path: Path) -> None:
+    """By the rules of ROS: of two sections that hold for a node, the later counts."""
+    file = tmp_path / 'users.yaml'
+    file.write_text(USERS_FILES[users])
+    given = arguments(posenet='blazepose_lite', precision='f32')
+    overrides = function('write_parameters')(function('overrides_of')(given))
+    try:
+        got = seen('posenet', [file, overrides], ('model', 'precision', 'device', 'overlay'))
+    finally:
+        overrides.unlink()
     assert got == ['blazepose_lite', 'f32', 'CPU', True]
 
 
@@ -283,25 +314,34 @@ def test_rviz_is_in_the_frame_of_the_player() -> None:
 # launch takes over the handling of signals; every program of ours only prints its command line.
 
 LAUNCH = """
-import sys
+import json, sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription, RegisterEventHandler, SetLaunchConfiguration
-from launch.event_handlers import OnProcessIO
+from launch.event_handlers import OnProcessIO, OnProcessStart
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 file, *arguments = sys.argv[1:]
-printed = []
+printed, given = [], {}
+
+def read(event, context):
+    # some are removed at the end
+    words = event.cmd
+    for option, name in zip(words, words[1:]):
+        if option == '--params-file':
+            given[name] = open(name).read()
+
 service = LaunchService(noninteractive=True)
 service.include_launch_description(LaunchDescription([
     SetLaunchConfiguration('launch-prefix', 'echo'),
     RegisterEventHandler(OnProcessIO(on_stdout=lambda event: printed.append(event.text.decode()))),
+    RegisterEventHandler(OnProcessStart(on_start=read)),
     IncludeLaunchDescription(
         PythonLaunchDescriptionSource(file),
         launch_arguments=[argument.split(':=') for argument in arguments],
     ),
 ]))
 status = service.run()
-sys.__stdout__.write('COMMANDS\\n' + ''.join(printed))
+sys.__stdout__.write('FILES\\n' + json.dumps(given) + '\\nCOMMANDS\\n' + ''.join(printed))
 sys.exit(status)
 """
 

@@ -7,6 +7,7 @@ As in test_launch.py: what needs `launch` runs where it is installed, the rest e
 
 import ast
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -17,11 +18,14 @@ from typing import Any
 
 import cv2
 import pytest
+import yaml
 from real import people_image
-from test_launch import LAUNCH
+from test_launch import LAUNCH, seen
+from test_launch import function as of_pipeline
 
 from pose3d_ros.share import share_file
 
+OURS = share_file('config/pose3d.yaml')
 NAMES = ('pipeline', 'from_video', 'from_bag', 'multi_camera')
 #: Arguments that have to be given.
 REQUIRED = {'from_video': {'source'}, 'from_bag': {'bag'}, 'multi_camera': {'cameras'}}
@@ -121,6 +125,19 @@ def test_arguments_become_parameters_of_the_player() -> None:
         parameters_of(footage(rate='fast'))
 
 
+def test_an_argument_wins_over_the_parameter_file_for_the_player_too(tmp_path: Path) -> None:
+    file = tmp_path / 'users.yaml'
+    player = '/**/player:\n  ros__parameters: {rate: 2.0, loop: true}\n'
+    file.write_text(OURS.read_text() + player)
+    given = function('from_video', 'player_parameters')(footage(source='a.mp4', rate='0.5'))
+    overrides = of_pipeline('write_parameters')({'player': given})
+    try:
+        got = seen('player', [file, overrides], ('source', 'rate', 'loop'))
+    finally:
+        overrides.unlink()
+    assert got == ['a.mp4', 0.5, True]
+
+
 def views(cameras: str, **given: str) -> dict[str, str]:
     """Return the arguments of multi_camera that it looks into."""
     defaults = {'cameras': cameras, 'rviz': '', 'image': 'image_raw', 'camera_info': ''}
@@ -165,7 +182,12 @@ def launched(name: str, *arguments: str, ok: bool = True) -> str:
 
 def started(name: str, *arguments: str) -> dict[str, str]:
     """Return the command line of each program that launching starts, by its name and namespace."""
-    lines = launched(name, *arguments).partition('COMMANDS\n')[2].splitlines()
+    return commands_of(launched(name, *arguments))
+
+
+def commands_of(said: str) -> dict[str, str]:
+    """Return the command line of each program from what launching printed."""
+    lines = said.partition('COMMANDS\n')[2].splitlines()
     commands = {}
     for line in lines:
         program = re.findall(r'/lib/\w+/(\w+) ', line)[0]
@@ -175,31 +197,36 @@ def started(name: str, *arguments: str) -> dict[str, str]:
     return commands
 
 
-def parameters_given(command: str) -> str:
-    """Return the parameters that a node was given in its launch file's own words."""
-    files = [Path(file) for file in re.findall(r'--params-file (\S+)', command)]
-    return ''.join(file.read_text() for file in files if file.name.startswith('launch_params_'))
+def players_parameters(said: str) -> dict[str, Any]:
+    """Return what arguments gave the player, by a file behind the user's, gone at the end."""
+    (command,) = (line for name, line in commands_of(said).items() if name.endswith('/player'))
+    users, own = re.findall(r'--params-file (\S+)', command)
+    assert Path(users).name == OURS.name
+    text = json.loads(said.partition('FILES\n')[2].splitlines()[0])[own]
+    assert not Path(own).exists()
+    ((name, section),) = yaml.safe_load(text).items()
+    assert name == '**/player'
+    return dict(section['ros__parameters'])
 
 
 def test_from_video_starts_player_and_pipeline_in_one_namespace(tmp_path: Path) -> None:
-    commands = started(
+    said = launched(
         'from_video', f'source:={tmp_path}', 'field_of_view_deg:=65', 'namespace:=front'
     )
+    commands = commands_of(said)
     assert set(commands) == {'/front/player', '/front/pipeline'}
     assert '-r camera_info:=camera_info' in commands['/front/pipeline']
     # the pipeline takes the player's camera_info: the angle is not for it
     assert constant('from_video', 'FIXED')['field_of_view_deg'] == ''
-    assert f'source: {tmp_path}' in parameters_given(commands['/front/player'])
-    assert 'field_of_view_deg: 65.0' in parameters_given(commands['/front/player'])
+    given = {'source': str(tmp_path), 'field_of_view_deg': 65.0, 'subscribers': 1}
+    assert players_parameters(said) == given
 
 
 def test_from_bag_plays_the_bag_into_three_processes(tmp_path: Path) -> None:
-    bag = f'bag:={tmp_path}'
-    commands = started('from_bag', bag, 'composed:=false', 'image_topic:=/front/image')
-    assert set(commands) == {'/player', '/detector', '/rootnet', '/posenet'}
-    given = parameters_given(commands['/player'])
-    assert f'source: {tmp_path}' in given and 'image_topic: /front/image' in given
-    assert 'subscribers: 3' in given
+    said = launched('from_bag', f'bag:={tmp_path}', 'composed:=false', 'image_topic:=/front/image')
+    assert set(commands_of(said)) == {'/player', '/detector', '/rootnet', '/posenet'}
+    given = {'source': str(tmp_path), 'image_topic': '/front/image', 'subscribers': 3}
+    assert players_parameters(said) == given
 
 
 def test_multi_camera_starts_a_pipeline_for_each() -> None:

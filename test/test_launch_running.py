@@ -15,13 +15,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from flow import header_at
 from managing import Manager
+from rclpy.parameter import parameter_value_to_python
+from rclpy.parameter_client import AsyncParameterClient
 from real import people_image
 from sensor_msgs.msg import Image
-from test_launch import SOURCE
+from test_launch import SOURCE, USERS_FILES
 
 from pose3d_ros.msg import Pose3DArray
 from pose3d_ros.nodes.inputs import stamp_ns
@@ -51,9 +54,9 @@ sys.exit(service.run())
 
 
 @contextmanager
-def launched(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def launched(*arguments: str, file: Path = SOURCE) -> Iterator[subprocess.Popen[bytes]]:
     """Yield the running launch; what it started ends with it."""
-    command = [sys.executable, '-c', LAUNCH, str(SOURCE), *arguments]
+    command = [sys.executable, '-c', LAUNCH, str(file), *arguments]
     process = subprocess.Popen(command, env=child_environment(os.environ), start_new_session=True)
     try:
         yield process
@@ -128,3 +131,39 @@ def test_a_stage_that_is_killed_comes_back_and_ctrl_c_ends_all(graph: Any) -> No
         os.kill(launch.pid, signal.SIGINT)
         assert launch.wait(timeout=30) == 0
         graph.wait(lambda: not any(pid_of(s, launch.pid) for s in STAGES), 'the end of all', 10)
+
+
+def told(graph: Any, node: str, *parameters: str) -> list[Any]:
+    """Return what a running node says of its parameters."""
+    client = AsyncParameterClient(graph.node, node)
+    graph.wait(client.services_are_ready, f'the parameters of {node}', 60)
+    answer = client.get_parameters(parameters)
+    graph.wait(answer.done, f'an answer of {node}', 10)
+    return [parameter_value_to_python(value) for value in answer.result().values]
+
+
+@pytest.mark.parametrize('users', USERS_FILES)
+def test_an_argument_wins_over_the_users_file_in_nodes_that_run(
+    graph: Any, users: str, tmp_path: Path
+) -> None:
+    file = tmp_path / 'users.yaml'
+    file.write_text(USERS_FILES[users])
+    given = ('posenet:=blazepose_lite', 'precision:=f32', 'autostart:=false')
+    cameras = SOURCE.with_name('multi_camera.launch.py')
+    with launched('cameras:=front', f'params_file:={file}', *given, file=cameras):
+        wanted = ('model', 'precision', 'device', 'overlay', 'autostart')
+        got = told(graph, '/front/posenet', *wanted)
+    assert got == ['blazepose_lite', 'f32', 'CPU', True, False]
+
+
+def test_an_argument_wins_over_the_users_file_in_a_player_that_runs(
+    graph: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / 'users.yaml'
+    player = '/**/player:\n  ros__parameters: {rate: 2.0, loop: true}\n'
+    file.write_text(SOURCE.parent.with_name('config').joinpath('pose3d.yaml').read_text() + player)
+    cv2.imwrite(str(tmp_path / '0.jpg'), people_image())
+    # stages that wait subscribe to nothing, and the player waits for them
+    given = (f'source:={tmp_path}', 'rate:=0.5', f'params_file:={file}', 'autostart:=false')
+    with launched(*given, file=SOURCE.with_name('from_video.launch.py')):
+        assert told(graph, '/player', 'rate', 'loop') == [0.5, True]

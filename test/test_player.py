@@ -3,6 +3,7 @@
 """The player and the recorder as their users run them: processes on real topics."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,20 +11,25 @@ import time
 from pathlib import Path
 from typing import Any
 
+import bag_files
 import cv2
 import numpy as np
 import pytest
+from bag_files import CAMERA, picture
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.serialization import serialize_message
+from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from pose3d_ros import weights
-from pose3d_ros.bags import BagError, BagWriter, messages, open_bag
+from pose3d_ros.bags import CAMERA_INFO, IMAGE, BagError, BagWriter, messages, open_bag
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import PersonArray, Pose3DArray
+from pose3d_ros.nodes.bag_shots import bag_shots
 from pose3d_ros.nodes.inputs import stamp_ns
-from pose3d_ros.nodes.messages import image_from_message
-from pose3d_ros.nodes.player import bag_shots
+from pose3d_ros.nodes.messages import camera_to_info, image_from_message, image_to_message
 from pose3d_ros.nodes.recorder import Recorder
 from pose3d_ros.transport import child_environment
 
@@ -247,6 +253,136 @@ def test_a_bag_says_which_image_topics_it_has(tmp_path: Path) -> None:
         list(bag_shots(tmp_path / 'bag', ''))
     with pytest.raises(BagError, match='no images on /front'):
         list(bag_shots(tmp_path / 'bag', '/front'))
+
+
+def shot(number: int, **fields: Any) -> bag_files.Message:
+    """Return image `number` of a bag, 0.1 s behind the one before, with some fields changed."""
+    at_ns = 10**9 + number * 10**8
+    header = Header(stamp=Time(nanoseconds=at_ns).to_msg(), frame_id='camera')
+    message = image_to_message(picture(number), header)
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return '/image_raw', IMAGE, at_ns, serialize_message(message)
+
+
+def said_by_camera(at_s: float, camera: Camera = CAMERA, **fields: Any) -> bag_files.Message:
+    """Return a camera_info of a bag, with some fields changed."""
+    at_ns = round(at_s * 1e9)
+    header = Header(stamp=Time(nanoseconds=at_ns).to_msg(), frame_id='camera')
+    message = camera_to_info(camera, header)
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return '/camera_info', CAMERA_INFO, at_ns, serialize_message(message)
+
+
+UNUSABLE = {
+    'not calibrated': said_by_camera(1.0, k=[0.0] * 9),
+    'of an unknown lens': said_by_camera(1.0, distortion_model='ftheta', d=[0.1] * 6),
+    'cut': ('/camera_info', CAMERA_INFO, 10**9, said_by_camera(1.0)[3][:90]),
+}
+
+
+@pytest.mark.parametrize('given', ['camera', 'field_of_view_deg'])
+@pytest.mark.parametrize('info', UNUSABLE.values(), ids=UNUSABLE)
+def test_camera_info_of_a_bag_that_cannot_be_used_is_not_needed_where_the_camera_is_given(
+    given: str, info: bag_files.Message, graph: Any, tmp_path: Path
+) -> None:
+    known = Camera.from_field_of_view(64, 48, 50.0)
+    known.to_yaml(tmp_path / 'camera.yaml')
+    value = tmp_path / 'camera.yaml' if given == 'camera' else 50.0
+    bag = bag_files.write(tmp_path / 'bag', [info, *map(shot, range(3))])
+    infos = graph.collect(CameraInfo, 'camera_info')
+    player = start('player', source=bag, loop=True, **{given: value})
+    graph.wait(lambda: len(infos) >= 5 or player.poll() is not None, 'two loops')
+    player.terminate()
+    status, said = finish(player)
+    assert status == 0, said
+    assert [m.k[0] for m in infos] == pytest.approx([known.focal_px] * len(infos))
+    assert ('camera_info' in said) == (given == 'field_of_view_deg')
+    assert said.count('cannot be') <= 1, 'it is told once'
+
+
+@pytest.mark.parametrize('info', UNUSABLE.values(), ids=UNUSABLE)
+def test_without_a_camera_the_one_that_cannot_be_used_is_named_with_what_helps(
+    info: bag_files.Message, tmp_path: Path
+) -> None:
+    bag = bag_files.write(tmp_path / 'bag', [info, *map(shot, range(3))])
+    status, said = finish(start('player', source=bag))
+    assert status == 1 and said.count('error:') == 1 and 'Traceback' not in said
+    assert str(bag) in said and '/camera_info' in said
+    assert "give parameter 'camera' or 'field_of_view_deg'" in said
+
+
+def test_a_camera_info_that_no_image_needs_may_be_what_it_likes(tmp_path: Path) -> None:
+    content = [UNUSABLE['not calibrated'], said_by_camera(1.0), shot(1), shot(2)]
+    content += [said_by_camera(9.0, k=[0.0] * 9)]
+    shots = list(bag_shots(bag_files.write(tmp_path / 'bag', content), ''))
+    assert [s.camera.focal_px for s in shots if s.camera] == [60, 60]
+
+
+def test_images_before_the_first_camera_info_have_that_first_one(
+    graph: Any, tmp_path: Path
+) -> None:
+    """As `pose3d bag` has it; in every loop."""
+    zoomed = Camera(np.diag([90.0, 90, 1]), 64, 48)
+    content = [shot(0), shot(1), said_by_camera(1.15), shot(2), said_by_camera(1.25, zoomed)]
+    bag = bag_files.write(tmp_path / 'bag', [*content, shot(3)])
+    assert [s.camera.focal_px for s in bag_shots(bag, '') if s.camera] == [60, 60, 60, 90]
+    infos = graph.collect(CameraInfo, 'camera_info')
+    player = start('player', source=bag, loop=True)
+    graph.wait(lambda: len(infos) >= 9, 'two loops')
+    player.terminate()
+    status, said = finish(player)
+    assert status == 0 and 'no camera is known' not in said
+    assert {m.k[0] for m in infos} == {60, 90}
+
+
+def test_a_bag_without_camera_info_is_played_with_a_guess(tmp_path: Path) -> None:
+    bag = bag_files.write(tmp_path / 'bag', map(shot, range(2)))
+    status, said = finish(start('player', source=bag))
+    assert status == 0 and said.count('no camera is known') == 1
+    assert 'published 2 frames' in said and 'skipped' not in said
+
+
+def test_what_is_not_camera_info_but_is_called_so_is_none(tmp_path: Path) -> None:
+    content = [('/camera_info', *shot(0)[1:]), shot(1)]
+    (one,) = bag_shots(bag_files.write(tmp_path / 'bag', content), '/image_raw')
+    assert one.camera is None and one.time_ns == 11 * 10**8
+
+
+def test_images_that_cannot_be_decoded_are_skipped_counted_and_named(
+    graph: Any, tmp_path: Path
+) -> None:
+    cut = shot(1)
+    content = [
+        said_by_camera(1.0),
+        shot(0),
+        (*cut[:3], cut[3][:-100]),
+        shot(2, encoding='32FC1'),
+        shot(3),
+    ]
+    bag = bag_files.write(tmp_path / 'bag', content)
+    images = graph.collect(Image, 'image_raw')
+    player = start('player', source=bag, subscribers=1, loop=True)
+    graph.wait(lambda: len(images) >= 5 or player.poll() is not None, 'the others, in two loops')
+    player.terminate()
+    status, said = finish(player)
+    assert status == 0 and 'Traceback' not in said
+    assert [round(image_from_message(m).mean() / 8) for m in images][:5] == [0, 3, 0, 3, 0]
+    assert 'image skipped, 1 so far: ' in said
+    counted = re.search(r'published \d+ frames, (\d+) images could not be decoded', said)
+    assert counted and 1 <= said.count('image skipped') < int(counted[1]), 'not each is named'
+
+
+@pytest.mark.parametrize('loop', [False, True])
+def test_a_bag_of_which_no_image_can_be_decoded_ends_with_one_clear_line(
+    tmp_path: Path, loop: bool
+) -> None:
+    content = [said_by_camera(1.0), *(shot(n, encoding='32FC1') for n in range(3))]
+    bag = bag_files.write(tmp_path / 'bag', content)
+    status, said = finish(start('player', source=bag, loop=loop))
+    assert status == 1 and said.count('error:') == 1 and 'Traceback' not in said
+    assert str(bag) in said and 'none of 3 images' in said and "encoding '32FC1'" in said
 
 
 def test_absent_weights_end_with_the_command_to_run(tmp_path: Path) -> None:

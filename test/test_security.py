@@ -288,6 +288,8 @@ FORMAT = {
 #: Allowed, though not there without parameters: compressed images, simulated time, changes of
 #: parameters.
 _BY_PARAMETER = {'/image_raw/compressed', '/clock', '/parameter_events'}
+#: What posenet answers by its parameter target_frame only.
+_OF_TF = {'/tf2_frames'}
 
 
 #: Where vision_msgs is not installed, nobody publishes these.
@@ -320,13 +322,23 @@ def allowed(node: str, kind: str, right: str) -> set[str]:
 
 
 @pytest.mark.parametrize('composed', [True, False])
-def test_the_policy_allows_what_the_nodes_do_and_no_more(graph: Any, composed: bool) -> None:
+def test_the_policy_allows_what_the_nodes_do_and_no_more(
+    graph: Any, composed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Apart, posenet has a target_frame, too."""
+    from flow import settings
+    from test_frames import put_tf2_in
+
     from pose3d_ros.nodes.detector import DetectorNode
     from pose3d_ros.nodes.pipeline import make_pipeline
     from pose3d_ros.nodes.posenet import PoseNetNode
     from pose3d_ros.nodes.rootnet import RootNetNode
 
-    stages = make_pipeline() if composed else (DetectorNode(), RootNetNode(), PoseNetNode())
+    put_tf2_in(monkeypatch)
+    if composed:
+        stages = make_pipeline()
+    else:
+        stages = DetectorNode(), RootNetNode(), PoseNetNode(**settings(target_frame='base_link'))
     graph.add(*stages)
     for stage in stages:
         name = stage.get_name()
@@ -338,7 +350,8 @@ def test_the_policy_allows_what_the_nodes_do_and_no_more(graph: Any, composed: b
         graph.wait(lambda: '/rosout' in has('publisher'), f'the topics of {name}')
         # inactive stages have no inputs yet: a stage that is ready has all
         assert has('publisher') == allowed(name, 'topics', 'publish') - _OF_VISION
-        assert has('service') == allowed(name, 'services', 'reply')
+        replies = allowed(name, 'services', 'reply')
+        assert has('service') == (replies - _OF_TF if composed else replies)
         assert has('subscriber') <= allowed(name, 'topics', 'subscribe')
         if not composed:
             missing = allowed(name, 'topics', 'subscribe') - has('subscriber')

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from flow import Source, now_s, put_in, settings, stamps
 from geometry_msgs.msg import TransformStamped
+from rclpy.parameter import Parameter
 
 from pose3d_ros.msg import Person, PersonArray, Pose3DArray
 from pose3d_ros.nodes.posenet import PoseNetNode
+from pose3d_ros.nodes.target_frame import TargetFrame
 
 tf2_ros = pytest.importorskip('tf2_ros', reason='tf2_ros comes with a ROS installation only')
 
@@ -134,3 +136,33 @@ def test_tf_of_a_clock_that_jumped_back_counts_again(
     assert rig.node.accounting.skipped <= 2
     graph.wait(lambda: len(rig.poses) == rig.node.accounting.published, 'poses')
     assert rig.poses[-1].poses[0].root.x == pytest.approx(5.0)
+
+
+def names_of(node: Any) -> set[str]:
+    """Return the topics and services that a node takes anything by."""
+    topics = {one.topic_name for one in node.subscriptions}
+    return topics | {one.srv_name.strip('/') for one in node.services}
+
+
+def test_it_takes_what_the_stand_in_takes_and_nothing_once_closed(graph: Any) -> None:
+    """By names, which are those of the policy of SROS 2, too."""
+    before = names_of(graph.node)
+    target = TargetFrame(graph.node, 'base_link')
+    assert names_of(graph.node) - before == {'/tf', '/tf_static', 'tf2_frames'}
+    target.close()
+    assert names_of(graph.node) == before
+
+
+def test_a_clock_that_jumps_calls_nobody_who_is_closed(
+    graph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, told = TargetFrame(graph.node, 'base_link'), []
+    buffer = target._buffer  # held on to: otherwise the clock would call into freed memory
+    if not hasattr(buffer, 'jump_handle'):
+        pytest.skip('tf2_ros of old knows nothing of jumps')
+    monkeypatch.setattr(buffer, 'clear', lambda: told.append(1))
+    graph.node.set_parameters([Parameter('use_sim_time', value=True)])
+    assert told == [1]
+    target.close()
+    graph.node.set_parameters([Parameter('use_sim_time', value=False)])
+    assert told == [1]

@@ -3,10 +3,17 @@
 """What a stage did with its frames, and how long it took."""
 
 import threading
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 
-_WINDOW = 200  # frames that medians and rates look back
+_WINDOW = 200  # results that medians look back on
+_RATE_S = 5.0  # that rates look back
+# Results whose times are kept: so many come in that time at 1000 Hz, the highest limit that
+# parameters set, and some more.
+_TIMES = 6000
 
 #: Every frame that came in ends as one of the others, once it is through.
 COUNTERS = ('received', 'published', 'dropped', 'stale', 'skipped', 'failed', 'unmatched')
@@ -69,6 +76,7 @@ class Accounting:
     _samples: deque[tuple[float, Sample]] = field(
         default_factory=lambda: deque(maxlen=_WINDOW), repr=False
     )
+    _times_s: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMES), repr=False)
 
     def count(self, what: str, number: int = 1) -> None:
         """Add to a counter by its name."""
@@ -84,26 +92,34 @@ class Accounting:
             cycle_ms = (at_s - self._samples[-1][0]) * 1e3 if self._samples else float('nan')
             sample = Sample(processing_ms, network_ms, cycle_ms, age_ms)
             self._samples.append((at_s, sample))
+            self._times_s.append(at_s)
         return sample
 
     def recent(self, now_s: float, seconds: float) -> Recent:
-        """Return what came out in the last seconds, by the clock of `frame_done`."""
+        """Return what came out in the last seconds, by the clock of `frame_done`.
+
+        :param seconds: up to 6, for rates up to 1000 Hz.
+        """
+        start_s = now_s - seconds
         with self._lock:
-            samples = [sample for at_s, sample in self._samples if at_s > now_s - seconds]
-        ages = [sample.age_ms for sample in samples]
-        rate_hz = len(samples) / seconds if seconds > 0 else 0.0
+            ages = [sample.age_ms for at_s, sample in self._samples if at_s > start_s]
+            times_s = list(self._times_s)
+        count = len(times_s) - bisect_right(times_s, start_s)
+        rate_hz = count / seconds if seconds > 0 else 0.0
         return Recent(seconds, rate_hz, _quantile(ages, 0.5) if ages else float('nan'))
 
-    def summary(self) -> dict[str, float]:
-        """Return counters and the medians of recent times, rate in Hz and times in ms."""
+    def summary(self, now_s: float | None = None) -> dict[str, float]:
+        """Return counters, the rate of the last seconds in Hz, and medians of recent times in ms.
+
+        :param now_s: by the clock of `frame_done`; None = that is `perf_counter`.
+        """
         with self._lock:
-            recent = list(self._samples)
+            samples = [sample for _, sample in self._samples]
+            times_s = list(self._times_s)
             values: dict[str, float] = {name: getattr(self, name) for name in COUNTERS}
-        if not recent:
+        if not samples:
             return values
-        samples = [sample for _, sample in recent]
-        span = recent[-1][0] - recent[0][0]
-        values['rate_hz'] = (len(recent) - 1) / span if span > 0 else 0.0
+        values['rate_hz'] = _rate_hz(times_s, perf_counter() if now_s is None else now_s)
         values['processing_ms'] = _quantile([s.processing_ms for s in samples], 0.5)
         values['network_ms'] = _quantile([s.network_ms for s in samples], 0.5)
         # not that of a first result, which has none before it
@@ -114,6 +130,31 @@ class Accounting:
         for name, q in (('age_ms', 0.5), ('age_p95_ms', 0.95), ('age_p99_ms', 0.99)):
             values[name] = _quantile(ages, q)
         return values
+
+
+def _rate_hz(times_s: Sequence[float], now_s: float) -> float:
+    """Return results per second over the last seconds, or since the first of them.
+
+    It is the number of intervals between them that lie in that time, a part of one by its share:
+    exact for steady results, down to one each five seconds. Silence after the last counts as soon
+    as it is longer than an interval.
+
+    :param times_s: of at least one result, ascending.
+    """
+    start_s = now_s - _RATE_S
+    first = bisect_right(times_s, start_s)
+    if first == len(times_s):
+        return 0.0
+    intervals = len(times_s) - first - 1.0
+    if first == 0:
+        start_s = times_s[0]
+    else:
+        intervals += (times_s[first] - start_s) / (times_s[first] - times_s[first - 1])
+    span_s = times_s[-1] - start_s
+    if span_s <= 0:
+        return 0.0
+    # what is counted ends with the last result, or, where the next is overdue, with its absence
+    return min(intervals / span_s, (intervals + 1) / max(span_s, now_s - start_s))
 
 
 def _quantile(values: list[float], q: float) -> float:

@@ -6,11 +6,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -19,21 +17,16 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from pose3d_ros import bags
-from pose3d_ros.bags import BagError, messages, namespace_of, open_bag
+from pose3d_ros.bags import BagError
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.msg import PersonArray, Pose3DArray
+from pose3d_ros.nodes.bag_shots import Shot, bag_shots
 from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
 from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import (
-    MessageError,
     bytes_of,
-    camera_from_info,
     camera_to_info,
-    image_from_compressed,
-    image_from_message,
     image_to_message,
-    is_rectified,
 )
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
 from pose3d_ros.nodes.spinning import spinning
@@ -78,28 +71,11 @@ PARAMETERS = (
 _IN_FLIGHT = 2
 _ANSWER_TIMEOUT_S = 10.0
 _POLL_S = 0.1  # a signal does not end a wait
+_LOG_EVERY_S = 5.0
 # A subscriber that the player has found has not found the player yet, and would miss frames.
 _SETTLE_S = 0.5
 _IMAGE_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
-_IMAGE_TYPES = {
-    bags.IMAGE: image_from_message,
-    bags.COMPRESSED_IMAGE: image_from_compressed,
-}
-_START_ERRORS = (BagError, CameraError, MessageError, ParameterError, VideoError)
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One image to publish.
-
-    :param image: (h, w, 3) uint8 BGR.
-    :param time_ns: when it was taken, from an arbitrary start; of a bag the stamp, exactly.
-    :param camera: the camera that the source itself names, or None.
-    """
-
-    image: np.ndarray
-    time_ns: int
-    camera: Camera | None = None
+_START_ERRORS = (BagError, CameraError, ParameterError, VideoError)
 
 
 class Player(Node):
@@ -123,6 +99,7 @@ class Player(Node):
         self._infos = self.create_publisher(CameraInfo, 'camera_info', _IMAGE_QOS)
         self._given_camera = self._camera_from_file()
         self._camera: Camera | None = None
+        self._unreadable = 0  # images that could not be decoded
         self._unanswered: list[int] = []  # stamps without poses
         self._undetected: list[int] = []
         self._answered = threading.Condition()
@@ -135,14 +112,20 @@ class Player(Node):
         return Camera.from_yaml(Path(path).expanduser()) if path else None
 
     def play(self) -> None:
-        """Publish the footage to its end, or for ever when it loops."""
+        """Publish the footage to its end, or for ever when it loops.
+
+        :raises BagError: not a bag, without a camera that can be used, or no image can be decoded.
+        :raises CameraError: the camera file is of images of another size.
+        :raises VideoError: the source cannot be read.
+        """
         self._wait_for_subscribers()
         count, rounds = 0, 0
         while not self._interrupts.came and (rounds == 0 or value_of(self, 'loop')):
             rounds += 1
             count += self._play_once()
         self._wait_for_answers(below=1)
-        self.get_logger().info(f'published {count} frames')
+        lost = f', {self._unreadable} images could not be decoded' if self._unreadable else ''
+        self.get_logger().info(f'published {count} frames{lost}')
 
     def _wait_for_subscribers(self) -> None:
         wanted, last_said = value_of(self, 'subscribers'), 0.0
@@ -179,11 +162,34 @@ class Player(Node):
         source = str(value_of(self, 'source'))
         path = Path(source).expanduser()
         if path.suffix in ('.mcap', '.db3') or (path / 'metadata.yaml').is_file():
-            yield from bag_shots(path, value_of(self, 'image_topic'))
+            topic = value_of(self, 'image_topic')
+            yield from bag_shots(path, topic, self._skip, self._do_without)
         else:
             for frame in read_frames(source):
                 if frame.image is not None:
                     yield Shot(frame.image, round(frame.time_s * 1e9))
+
+    def _skip(self, reason: Exception) -> None:
+        """Count an image of a bag that cannot be decoded, and name it once in a while."""
+        self._unreadable += 1
+        self.get_logger().warning(
+            f'image skipped, {self._unreadable} so far: {reason}',
+            throttle_duration_sec=_LOG_EVERY_S,
+        )
+
+    def _do_without(self, fault: BagError) -> None:
+        """Go on without a camera_info of the bag that cannot be used.
+
+        :raises BagError: it is needed, as no parameter gives a camera.
+        """
+        if self._given_camera is not None:
+            return
+        degrees = value_of(self, 'field_of_view_deg')
+        if not degrees:
+            raise BagError(f"{fault}; give parameter 'camera' or 'field_of_view_deg'") from fault
+        self.get_logger().warning(
+            f'{fault}. The field of view of {degrees:g} degrees counts', once=True
+        )
 
     def _publish(self, shot: Shot) -> None:
         header = Header(frame_id=value_of(self, 'frame_id'))
@@ -259,26 +265,6 @@ class Player(Node):
                     )
                     return
                 self._answered.wait(_POLL_S)
-
-
-def bag_shots(path: Path, wanted: str) -> Iterator[Shot]:
-    """Yield the images of one camera of a bag, with the camera_info beside them.
-
-    :param wanted: the topic of its images; '' = its only one.
-    :raises BagError: not a bag, no images in it, or several cameras and none named.
-    """
-    with open_bag(path) as bag:
-        topic = bags.image_topic(bag, wanted, "'image_topic'")
-        info_topic = namespace_of(topic) + '/camera_info'
-        camera = None
-        for message in messages(bag, [topic, info_topic]):
-            content = message.decoded()
-            if message.topic == info_topic:
-                camera = camera_from_info(content, rectified=is_rectified(topic))
-            else:
-                image = _IMAGE_TYPES[message.type_name](content)
-                stamp = content.header.stamp
-                yield Shot(image, stamp.sec * 10**9 + stamp.nanosec, camera)
 
 
 def main(args: list[str] | None = None) -> None:

@@ -48,7 +48,10 @@ class TargetFrame:
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def close(self) -> None:
-        """Listen no more: the node, which holds on to both, would go on with it."""
+        """Listen no more: the node and its clock, which hold on to it all, would go on with it."""
+        # first: the clock would go on to call the buffer, also when its memory is free
+        if jumps := getattr(self._buffer, 'jump_handle', None):  # tf2_ros of old has none
+            jumps.unregister()
         self._listener.unregister()
         self._node.destroy_service(self._buffer.srv)
 
