@@ -278,6 +278,7 @@ def said_by_camera(at_s: float, camera: Camera = CAMERA, **fields: Any) -> bag_f
 UNUSABLE = {
     'not calibrated': said_by_camera(1.0, k=[0.0] * 9),
     'of an unknown lens': said_by_camera(1.0, distortion_model='ftheta', d=[0.1] * 6),
+    'of another size': said_by_camera(1.0, Camera.from_field_of_view(640, 480, 60.0)),
     'cut': ('/camera_info', CAMERA_INFO, 10**9, said_by_camera(1.0)[3][:90]),
 }
 

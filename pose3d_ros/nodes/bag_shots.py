@@ -79,7 +79,7 @@ def bag_shots(
                 skip(error)
                 continue
             whole += 1
-            yield Shot(image, stamp_ns(content.header), cameras.of(info))
+            yield Shot(image, stamp_ns(content.header), cameras.of(info, image))
     if unreadable and not whole:
         raise BagError(f'{path}: none of {unreadable} images can be decoded: {reason}')
 
@@ -88,22 +88,28 @@ class _InfoCameras:
     """The cameras of camera_info, each worked out when an image needs it.
 
     :param path: of the bag, for messages.
-    :param do_without: is told why one cannot be used, once until there is another.
+    :param do_without: is told why one cannot be used.
     """
 
     def __init__(self, path: Path, rectified: bool, do_without: Callable[[BagError], None]) -> None:
         self._path, self._rectified, self._do_without = path, rectified, do_without
         self._known: tuple[bytes, Camera | None] | None = None
 
-    def of(self, info: BagMessage | None) -> Camera | None:
-        """Return the camera of a camera_info; None = it cannot be used, or there is none."""
+    def of(self, info: BagMessage | None, image: np.ndarray) -> Camera | None:
+        """Return the camera of an image by a camera_info; None = by none that can be used."""
         if info is None:
             return None
         # all but the stamp, which is 8 bytes behind the 4 of the encapsulation
         content = info.data[12:]
         if self._known is None or self._known[0] != content:
             self._known = content, self._read(info)
-        return self._known[1]
+        camera = self._known[1]
+        height, width = image.shape[:2]
+        if camera is not None and (camera.width, camera.height) != (width, height):
+            fault = f'is for {camera.width} x {camera.height} pixels, but its image has {width} x '
+            self._do_without(BagError(f'{self._path}: {info.topic} {fault}{height}'))
+            return None
+        return camera
 
     def _read(self, info: BagMessage) -> Camera | None:
         try:
