@@ -211,9 +211,10 @@ class Tracker:
 
     def _patience_s(self) -> float:
         """Return after how long out of sight a track ends."""
-        if not self._intervals_s:
-            return self._options.lifetime_s
-        return max(self._options.lifetime_s, _IMAGES * float(np.median(self._intervals_s)))
+        ordered = sorted(self._intervals_s)
+        # of two the shorter: the other may be a pause
+        usual_s = ordered[(len(ordered) - 1) // 2] if ordered else 0.0
+        return max(self._options.lifetime_s, _IMAGES * usual_s)
 
     def predict(self, stamp_s: float) -> Persons | None:
         """Return where the people of the last image should be in one that nobody looked at.

@@ -54,9 +54,11 @@ def exported(files: PaperFiles, name: str) -> dict[str, Any]:
 
 def found_by(graph: Any, image: np.ndarray, rootnet: Any, posenet: Any) -> tuple[Any, Any]:
     """Return the roots and poses that nodes of these parameters publish of two people."""
-    graph.add(RootNetNode(**settings(**rootnet)), PoseNetNode(**settings(**posenet)))
+    nodes = RootNetNode(**settings(**rootnet)), PoseNetNode(**settings(**posenet))
+    graph.add(*nodes)
     roots, poses = graph.collect(PersonArray, 'roots'), graph.collect(Pose3DArray, 'poses')
     graph.publisher(CameraInfo, 'camera_info').publish(camera_to_info(CAMERA, HEADER))
+    graph.wait(lambda: all(node.camera._camera for node in nodes), 'the camera')
     people = PersonArray(header=HEADER)
     people.persons = [
         Person(id=str(i), score=0.9, box_x=x, box_y=y, box_width=w, box_height=h)
@@ -111,9 +113,11 @@ def test_the_whole_chain_in_one_process(
     monkeypatch.setattr(
         'pose3d_ros.nodes.pipeline.PoseNetNode', lambda **options: PoseNetNode(**options, **posenet)
     )
-    graph.add(*make_pipeline())
+    stages = tuple(make_pipeline())
+    graph.add(*stages)
     poses = graph.collect(Pose3DArray, 'poses')
     graph.publisher(CameraInfo, 'camera_info').publish(camera_to_info(CAMERA, HEADER))
+    graph.wait(lambda: stages[1].camera._camera, 'the camera')  # type: ignore[attr-defined]
     images = graph.publisher(Image, 'image_raw')
     images.publish(image_to_message(frame, HEADER))
     graph.wait(lambda: poses, 'poses')

@@ -88,9 +88,11 @@ def test_markers_and_overlay_are_made_only_while_somebody_looks(
     monkeypatch.setattr(MarkerMaker, '__call__', counted('markers', MarkerMaker.__call__))
     monkeypatch.setattr('pose3d_ros.nodes.posenet.draw_overlay', counted('overlay', draw_overlay))
     fakes.detector.boxes = lambda call: [(100, 60, 40, 120)]
-    graph.add(*make_pipeline())
+    stages = tuple(make_pipeline())
+    graph.add(*stages)
     infos = graph.publisher(CameraInfo, 'camera_info')
     infos.publish(camera_to_info(Camera.from_field_of_view(320, 240, 60.0), header_at(0.0)))
+    graph.wait(lambda: stages[1].camera._camera, 'the camera')  # type: ignore[attr-defined]
     poses, source = graph.collect(Pose3DArray, 'poses'), Source(graph)
     for watched in ((), ('markers',), ('markers', 'overlay')):
         kinds = {'markers': MarkerArray, 'overlay': Image}

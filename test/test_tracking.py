@@ -80,10 +80,11 @@ def test_ids_last_however_far_apart_images_are(gap_s: float) -> None:
 
 
 def test_a_pause_among_images_is_no_interval() -> None:
-    tracker = Tracker()
-    for number in range(10):
-        tracker.update(people((100, 200)), number / 10)
-    assert tracker.update(people((100, 200)), 60.0).ids == ('2',)
+    for images in (2, 10):
+        tracker = Tracker()
+        for number in range(images):
+            tracker.update(people((100, 200)), number / 10)
+        assert tracker.update(people((100, 200)), 60.0).ids == ('2',)
 
 
 def test_an_uncertain_box_continues_a_track_but_starts_none() -> None:
