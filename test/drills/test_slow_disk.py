@@ -242,7 +242,17 @@ def test_training_on_a_slow_disk(disk: Disk, report: Any, folder: Path) -> None:
 
     def command(out: Path, *more: str) -> list[object]:
         data = f'made_up={folder / "data"}'
-        small = ['--batch', '4', '--workers', '1', '--cpu', '--backbone', 'resnet18', '--epochs', '3']
+        small = [
+            '--batch',
+            '4',
+            '--workers',
+            '1',
+            '--cpu',
+            '--backbone',
+            'resnet18',
+            '--epochs',
+            '3',
+        ]
         return [*TRAIN, 'train', 'rootnet', '--data', data, '--out', out, *small, *more]
 
     (folder / 'data').mkdir()
