@@ -6,8 +6,7 @@ import random
 
 import pytest
 
-from pose3d_ros.nodes.accounting import Accounting
-from pose3d_ros.nodes.diagnosis import WINDOW_S
+from pose3d_ros.nodes.accounting import WINDOW_S, Accounting
 
 START_S = 1000.0
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-_WINDOW = 200  # results that medians look back on
-_RATE_S = 5.0  # that rates look back
+_RESULTS = 200  # results that medians look back on
+#: Seconds that rates look back on, also those that limits are for, and the ages with them.
+WINDOW_S = 5.0
 # Results whose times are kept: so many come in that time at 1000 Hz, the highest limit that
 # parameters set, and some more.
 _TIMES = 6000
@@ -74,7 +75,7 @@ class Accounting:
     unmatched: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _samples: deque[tuple[float, Sample]] = field(
-        default_factory=lambda: deque(maxlen=_WINDOW), repr=False
+        default_factory=lambda: deque(maxlen=_RESULTS), repr=False
     )
     _times_s: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMES), repr=False)
 
@@ -141,7 +142,7 @@ def _rate_hz(times_s: Sequence[float], now_s: float) -> float:
 
     :param times_s: of at least one result, ascending.
     """
-    start_s = now_s - _RATE_S
+    start_s = now_s - WINDOW_S
     first = bisect_right(times_s, start_s)
     if first == len(times_s):
         return 0.0

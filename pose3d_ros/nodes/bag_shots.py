@@ -15,6 +15,7 @@ from pose3d_ros.nodes.inputs import stamp_ns
 from pose3d_ros.nodes.messages import (
     MessageError,
     camera_from_info,
+    camera_mismatch,
     image_from_compressed,
     image_from_message,
     is_rectified,
@@ -104,10 +105,11 @@ class _InfoCameras:
         if self._known is None or self._known[0] != content:
             self._known = content, self._read(info)
         camera = self._known[1]
-        height, width = image.shape[:2]
-        if camera is not None and (camera.width, camera.height) != (width, height):
-            fault = f'is for {camera.width} x {camera.height} pixels, but its image has {width} x '
-            self._do_without(BagError(f'{self._path}: {info.topic} {fault}{height}'))
+        if camera is None:
+            return None
+        # whatever their frames: both are published in the player's own
+        if fault := camera_mismatch(info.topic, camera, '', image, ''):
+            self._do_without(BagError(f'{self._path}: {fault}'))
             return None
         return camera
 

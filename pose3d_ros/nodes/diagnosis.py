@@ -11,8 +11,6 @@ from pose3d_ros.nodes.accounting import Recent
 from pose3d_ros.nodes.inputs import Input
 from pose3d_ros.nodes.parameters import value_of
 
-#: Results of the last seconds make the rate and age that the limits are for.
-WINDOW_S = 5.0
 # A node that has just begun has no rate yet.
 _SETTLED_S = 2.0
 

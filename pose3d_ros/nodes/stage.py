@@ -19,7 +19,7 @@ from pose3d_ros.models.batches import OutOfMemory
 from pose3d_ros.models.detection import OptionsError
 from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.nodes import diagnosis
-from pose3d_ros.nodes.accounting import Accounting, Sample
+from pose3d_ros.nodes.accounting import WINDOW_S, Accounting, Sample
 from pose3d_ros.nodes.ages import age_ms, why_ageless, why_stale
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Input, Unusable, call_every
 from pose3d_ros.nodes.messages import MessageError
@@ -379,7 +379,7 @@ class Stage(LifecycleNode):
     def _diagnose(self) -> tuple[bytes, str]:
         """Return the level of what became of frames, and why it is that."""
         now_s, counts = perf_counter(), self.accounting
-        seconds = min(diagnosis.WINDOW_S, now_s - self._began_s)
+        seconds = min(WINDOW_S, now_s - self._began_s)
         recent = counts.recent(now_s, seconds)
         level, passed = diagnosis.beyond_limits(self, recent)
         texts = [f'{recent.rate_hz:.1f} Hz', f'{counts.dropped} dropped', passed]
