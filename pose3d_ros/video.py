@@ -104,14 +104,6 @@ def open_source(source: str, folder_rate_hz: float = FOLDER_RATE_HZ) -> Source:
     return Source(name, (), webcam, rate_hz, count, image.shape[1], image.shape[0])
 
 
-def read_frames(source: str) -> Iterator[Frame]:
-    """Yield the frames of a source that can be read, one after the other.
-
-    :raises VideoError: as `open_source`.
-    """
-    return (frame for frame in open_source(source).frames() if frame.image is not None)
-
-
 def natural_key(path: Path) -> list[tuple[int, str]]:
     """Return what sorts frame10 behind frame9."""
     parts = re.split(r'(\d+)', path.name)

@@ -56,14 +56,20 @@ def write(
     content: Iterable[Message],
     plugin: StoragePlugin = StoragePlugin.MCAP,
     definitions: bool = True,
+    silent: Iterable[tuple[str, str]] = (),
 ) -> Path:
-    """Write a bag of messages, in this order; of /mystery nobody but the bag knows the type."""
+    """Write a bag of messages, in this order; of /mystery nobody but the bag knows the type.
+
+    :param silent: topics, with their types, without a message.
+    """
     store = get_typestore(Stores.EMPTY)
     store.register(our_typestore().fielddefs)
     store.register(get_types_from_msg('float32 value\nstring[] names', MYSTERY))
     writer = Writer(path, version=BAG_VERSION, storage_plugin=plugin)
     writer.open()
     connections: dict[str, Connection] = {}
+    for topic, kind in silent:
+        writer.add_connection(topic, kind, typestore=store)
     for topic, kind, at_ns, data in content:
         if topic not in connections:
             # a bag from before Iron has neither definitions nor hashes

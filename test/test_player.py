@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from bag_files import CAMERA, picture
+from builtin_interfaces.msg import Time as Stamp
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.serialization import serialize_message
@@ -87,6 +88,16 @@ def test_a_folder_becomes_images_with_camera_info_of_the_same_stamp(
     assert {m.header.frame_id for m in images} == {'front'}
     assert infos[0].k[0] == 50 and (infos[0].width, infos[0].height) == (64, 48)
     assert np.diff([stamp_ns(m.header) for m in images]).min() > 0
+
+
+def test_files_of_a_folder_that_cannot_be_used_are_skipped_counted_and_named(
+    folder: Path,
+) -> None:
+    (folder / 'frame2.png').write_bytes(b'no image')
+    cv2.imwrite(str(folder / 'frame3.png'), np.zeros((24, 32, 3), np.uint8))
+    status, said = finish(start('player', source=folder))
+    assert status == 0 and 'published 3 frames, 2 images could not be used' in said
+    assert f'image skipped, 1 so far: {folder}: cannot be used: frame2.png' in said
 
 
 def test_as_fast_as_taken_waits_for_the_poses_of_each_frame(graph: Any, folder: Path) -> None:
@@ -371,7 +382,7 @@ def test_images_that_cannot_be_decoded_are_skipped_counted_and_named(
     assert status == 0 and 'Traceback' not in said
     assert [round(image_from_message(m).mean() / 8) for m in images][:5] == [0, 3, 0, 3, 0]
     assert 'image skipped, 1 so far: ' in said
-    counted = re.search(r'published \d+ frames, (\d+) images could not be decoded', said)
+    counted = re.search(r'published \d+ frames, (\d+) images could not be used', said)
     assert counted and 1 <= said.count('image skipped') < int(counted[1]), 'not each is named'
 
 
@@ -384,6 +395,34 @@ def test_a_bag_of_which_no_image_can_be_decoded_ends_with_one_clear_line(
     status, said = finish(start('player', source=bag, loop=loop))
     assert status == 1 and said.count('error:') == 1 and 'Traceback' not in said
     assert str(bag) in said and 'none of 3 images' in said and "encoding '32FC1'" in said
+
+
+@pytest.mark.parametrize('loop', [False, True])
+def test_a_bag_whose_image_topic_has_no_message_ends_with_one_clear_line(
+    tmp_path: Path, loop: bool
+) -> None:
+    bag = bag_files.write(tmp_path / 'bag', [said_by_camera(1.0)], silent=[('/image_raw', IMAGE)])
+    status, said = finish(start('player', source=bag, loop=loop))
+    assert status == 1 and said.count('error:') == 1 and 'Traceback' not in said
+    assert '/image_raw is in its list, without a message' in said
+
+
+def test_images_without_stamps_are_played_by_the_times_of_their_recording(tmp_path: Path) -> None:
+    content = [shot(n, header=Header(frame_id='camera')) for n in range(3)]
+    shots = list(bag_shots(bag_files.write(tmp_path / 'bag', content), ''))
+    assert [s.time_ns for s in shots] == [10 * 10**8, 11 * 10**8, 12 * 10**8]
+
+
+def test_stamps_below_zero_are_published_as_they_are(graph: Any, tmp_path: Path) -> None:
+    stamps = [Stamp(sec=-2, nanosec=5 * 10**8), Stamp(sec=-1), Stamp(nanosec=1)]
+    content = [shot(n, header=Header(stamp=stamp)) for n, stamp in enumerate(stamps)]
+    bag = bag_files.write(tmp_path / 'bag', content)
+    images = graph.collect(Image, 'image_raw')
+    player = start('player', source=bag, subscribers=1, stamps='source')
+    graph.wait(lambda: len(images) == 3 or player.poll() is not None, 'three images')
+    status, said = finish(player)
+    assert status == 0, said
+    assert [m.header.stamp for m in images] == stamps
 
 
 def test_absent_weights_end_with_the_command_to_run(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from rclpy.serialization import serialize_message
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from pose3d_ros.bags import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, BagWriter
 from pose3d_ros.camera import Camera
+from pose3d_ros.nodes.inputs import stamp_of
 from pose3d_ros.nodes.messages import bytes_of, camera_to_info, image_to_message
 
 TRANSPORT_NS = 2_000_000  # between stamp and log time
@@ -35,7 +35,7 @@ def write_images(
     bag = BagWriter(path)
     for number, image in enumerate(images):
         stamp_ns = start_ns + number * gap_ns
-        header = Header(stamp=Time(nanoseconds=stamp_ns).to_msg(), frame_id=frame_id)
+        header = Header(stamp=stamp_of(stamp_ns), frame_id=frame_id)
         at_ns = stamp_ns + TRANSPORT_NS
         if camera is not None:
             info = serialize_message(camera_to_info(camera, header))

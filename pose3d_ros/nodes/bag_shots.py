@@ -32,7 +32,8 @@ class Shot:
     """One image to publish.
 
     :param image: (h, w, 3) uint8 BGR.
-    :param time_ns: when it was taken, from an arbitrary start; of a bag the stamp, exactly.
+    :param time_ns: when it was taken, from an arbitrary start; of a bag the stamp, exactly, or when
+        it was recorded, where that is zero.
     :param camera: the camera that the source itself names, or None.
     """
 
@@ -59,7 +60,7 @@ def bag_shots(
     :param skip: is told why an image cannot be decoded, if it does not end the playback.
     :param do_without: is told why a camera_info cannot be used, if its images are to have none.
     :raises BagError: not a bag, no images in it, or several cameras and none named; none of its
-        images can be decoded.
+        images can be decoded, or the topic has none.
     """
     with open_bag(path) as bag:
         topic = bags.image_topic(bag, wanted, "'image_topic'")
@@ -80,9 +81,12 @@ def bag_shots(
                 skip(error)
                 continue
             whole += 1
-            yield Shot(image, stamp_ns(content.header), cameras.of(info, image))
+            time_ns = stamp_ns(content.header) or message.at_ns
+            yield Shot(image, time_ns, cameras.of(info, image))
     if unreadable and not whole:
         raise BagError(f'{path}: none of {unreadable} images can be decoded: {reason}')
+    if not whole:
+        raise BagError(f'{path} has no images: {topic} is in its list, without a message')
 
 
 class _InfoCameras:

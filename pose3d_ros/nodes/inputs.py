@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -51,6 +52,12 @@ class Unusable(Exception):
 def stamp_ns(header: Header) -> int:
     """Return the stamp of a header in nanoseconds, also one below 0, which rclpy's Time refuses."""
     return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+
+
+def stamp_of(time_ns: int) -> Time:
+    """Return the stamp of a time in nanoseconds, also of one below 0."""
+    sec, nanosec = divmod(time_ns, 10**9)
+    return Time(sec=sec, nanosec=nanosec)
 
 
 def call_every(node: Node, period_s: float, callback: Callable[[], None]) -> None:

@@ -13,7 +13,6 @@ import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -21,7 +20,7 @@ from pose3d_ros.bags import BagError
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.bag_shots import Shot, bag_shots
-from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns
+from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns, stamp_of
 from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import (
     bytes_of,
@@ -31,7 +30,7 @@ from pose3d_ros.nodes.messages import (
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
 from pose3d_ros.nodes.spinning import spinning
 from pose3d_ros.transport import prepare_process
-from pose3d_ros.video import VideoError, read_frames
+from pose3d_ros.video import VideoError, open_source
 
 PARAMETERS = (
     Param(
@@ -99,7 +98,7 @@ class Player(Node):
         self._infos = self.create_publisher(CameraInfo, 'camera_info', _IMAGE_QOS)
         self._given_camera = self._camera_from_file()
         self._camera: Camera | None = None
-        self._unreadable = 0  # images that could not be decoded
+        self._unreadable = 0  # images that could not be read or decoded
         self._unanswered: list[int] = []  # stamps without poses
         self._undetected: list[int] = []
         self._answered = threading.Condition()
@@ -124,7 +123,7 @@ class Player(Node):
             rounds += 1
             count += self._play_once()
         self._wait_for_answers(below=1)
-        lost = f', {self._unreadable} images could not be decoded' if self._unreadable else ''
+        lost = f', {self._unreadable} images could not be used' if self._unreadable else ''
         self.get_logger().info(f'published {count} frames{lost}')
 
     def _wait_for_subscribers(self) -> None:
@@ -165,12 +164,14 @@ class Player(Node):
             topic = value_of(self, 'image_topic')
             yield from bag_shots(path, topic, self._skip, self._do_without)
         else:
-            for frame in read_frames(source):
-                if frame.image is not None:
+            for frame in open_source(source).frames():
+                if frame.image is None:
+                    self._skip(VideoError(f'{source}: cannot be used: {frame.name}'))
+                else:
                     yield Shot(frame.image, round(frame.time_s * 1e9))
 
     def _skip(self, reason: Exception) -> None:
-        """Count an image of a bag that cannot be decoded, and name it once in a while."""
+        """Count an image that cannot be read or decoded, and name it once in a while."""
         self._unreadable += 1
         self.get_logger().warning(
             f'image skipped, {self._unreadable} so far: {reason}',
@@ -193,17 +194,15 @@ class Player(Node):
 
     def _publish(self, shot: Shot) -> None:
         header = Header(frame_id=value_of(self, 'frame_id'))
-        stamp = (
-            self.get_clock().now()
-            if value_of(self, 'stamps') == 'now'
-            else Time(nanoseconds=shot.time_ns)
-        )
-        header.stamp = stamp.to_msg()
+        at_ns = shot.time_ns
+        if value_of(self, 'stamps') == 'now':
+            at_ns = self.get_clock().now().nanoseconds
+        header.stamp = stamp_of(at_ns)
         self._infos.publish(camera_to_info(self._camera_of(shot), header))
         if value_of(self, 'rate') == 0:
             with self._answered:
-                self._unanswered.append(stamp.nanoseconds)
-                self._undetected.append(stamp.nanoseconds)
+                self._unanswered.append(at_ns)
+                self._undetected.append(at_ns)
         if value_of(self, 'image_transport') == 'raw':
             self._images.publish(image_to_message(shot.image, header))
         else:
