@@ -217,6 +217,18 @@ def test_every_recipe_installs_it_beside_the_numpy_that_ubuntus_opencv_needs(nam
     assert any(i.startswith(f" {' '.join(PACKAGES)} 'numpy<2'") for i in installs)
 
 
+def test_the_packages_of_each_extra_are_those_of_setup_cfg() -> None:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / 'setup.cfg')
+    extras = dict(parser['options.extras_require'])
+    text = (ROOT / 'docs' / 'devices.md').read_text()
+    section = text[text.index('### Extras') : text.index('## Precision')]
+    listed = re.findall(r'^\| `(\w+)` \| `(.+?)` \|', section, re.MULTILINE)
+    assert {name for name, _ in listed} == extras.keys() - {'dev', 'fuzz', 'mutants'}
+    for name, packages in listed:
+        assert set(packages.split()) == set(extras[name].split()), name
+
+
 def test_the_image_installs_by_package_xml_and_starts_what_there_is() -> None:
     text = (ROOT / 'Dockerfile').read_text()
     assert 'FROM ros:jazzy' in text and 'rosdep install --from-paths src' in text
