@@ -181,7 +181,18 @@ def root_noises(roots: np.ndarray, depth_stddev_m: np.ndarray, focal_px: float) 
 
     :param depth_stddev_m: (n,) stated, 0 = unknown.
     """
-    along = _CHANGING_SHARE * relative_deviations(roots, depth_stddev_m)[:, None] * roots
+    return root_covariances(roots, depth_stddev_m, focal_px, _CHANGING_SHARE)
+
+
+def root_covariances(
+    roots: np.ndarray, depth_stddev_m: np.ndarray, focal_px: float, share: float = 1.0
+) -> np.ndarray:
+    """Return the covariance (n, 3, 3) of roots (n, 3) of one image each, m^2; none is singular.
+
+    :param depth_stddev_m: (n,) stated, 0 = unknown.
+    :param share: of the deviation along the viewing ray.
+    """
+    along = share * relative_deviations(roots, depth_stddev_m)[:, None] * roots
     across_m2 = _ACROSS_STDDEV_M**2 + (_ACROSS_STDDEV_PX * roots[:, 2] / focal_px) ** 2
     return np.asarray(along[:, :, None] * along[:, None] + across_m2[:, None, None] * np.eye(3))
 
