@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from pose3d_ros.training.pictures import grid  # noqa: E402
 from pose3d_ros.training.recipe import Recipe, find_recipe  # noqa: E402
 from pose3d_ros.training.saving import Progress, TrainingError, snapshot  # noqa: E402
 from pose3d_ros.training.tasks import PoseTask, RootTask, start_from  # noqa: E402
+from pose3d_ros.training.together import Together  # noqa: E402
 
 RECIPE = find_recipe('published', 'rootnet').changed(
     {'epochs': 2, 'batch': 2, 'backbone': 'resnet18', 'decay_epochs': [1]}
@@ -191,6 +193,54 @@ def test_a_signal_leaves_a_state_to_go_on_from(
     assert (resumed.progress.epoch, resumed.progress.batches) == (0, 3)
     resumed.run()
     assert_equal_trainings(resumed, uninterrupted())
+
+
+def test_a_signal_ends_a_validation_which_is_made_up_for(
+    make: Make, uninterrupted: Callable[..., Trainer]
+) -> None:
+    stopped = make('stopped')
+    forward, looked_at = stopped.task.forward, []
+
+    def asked_to_stop(network: nn.Module, *values: Any) -> Any:
+        if not network.training:
+            looked_at.append(network)
+            deliver(signal.SIGTERM)
+        return forward(network, *values)
+
+    stopped.task.forward = asked_to_stop  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        stopped.run()
+    assert len(looked_at) == 1  # of two batches
+    assert not list(stopped.folder.glob('snapshot*'))
+    resumed = make('stopped')
+    resumed.resume()
+    assert (resumed.progress.epoch, resumed.progress.batches) == (0, 6)
+    resumed.run()
+    assert_equal_trainings(resumed, uninterrupted())
+
+
+@pytest.mark.parametrize(('step_s', 'most'), [(30.0, 1), (0.3, 4), (0.01, 10)])
+def test_several_processes_hear_of_a_signal_within_seconds(
+    monkeypatch: pytest.MonkeyPatch, step_s: float, most: int
+) -> None:
+    """Of steps that take long after the next one, of short ones after ten."""
+    now, theirs = [0.0], [0.0]
+    monkeypatch.setattr('pose3d_ros.training.together.monotonic', lambda: now[0])
+
+    def mean(values: Any, how: str) -> Any:
+        assert how == 'mean'
+        return (values + torch.tensor([theirs[0], step_s])) / 2
+
+    two = SimpleNamespace(num_processes=2, device='cpu', reduce=mean)
+    together = Together(two)  # type: ignore[arg-type]
+
+    def hears_after_a_step() -> bool:
+        now[0] += step_s
+        return together.any_soon(False)
+
+    assert not any(hears_after_a_step() for _ in range(25))
+    theirs[0] = 1.0
+    assert any(hears_after_a_step() for _ in range(most))
 
 
 def test_the_second_ctrl_c_stops_at_once(make: Make) -> None:

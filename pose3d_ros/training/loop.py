@@ -33,6 +33,7 @@ from pose3d_ros.training.saving import (
     snapshot_path,
 )
 from pose3d_ros.training.tasks import Batch, Task
+from pose3d_ros.training.together import Together
 from pose3d_ros.training.validation import Validation
 
 _MIXED = {'f32': 'no', 'bf16': 'bf16', 'f16': 'fp16'}
@@ -103,6 +104,7 @@ class Trainer:
         self.accelerator = Accelerator(cpu=machine.on_cpu, mixed_precision=precision)
         if recipe.precision == 'f16' and self.accelerator.scaler is None:
             raise TrainingError('precision f16 needs a GPU, for its gradients; bf16 and f32 do not')
+        self._together = Together(self.accelerator)
         # torch's own numbers are drawn by nothing below; a layer that would is repeatable too
         torch.manual_seed(recipe.seed)
         torch.backends.cudnn.benchmark = True  # crops are all of one size
@@ -185,7 +187,7 @@ class Trainer:
             with curves, Interruption() as interruption:
                 while not self.is_done:
                     self._epoch(interruption, writer)
-                    if self._agreed(interruption.asked) and not self.is_done:
+                    if self._together.any(interruption.asked) and not self.is_done:
                         raise Interrupted
         finally:
             stop_workers(self.loader)
@@ -201,7 +203,10 @@ class Trainer:
         return self.progress.epoch * len(self.batches) + self.progress.batches
 
     def _epoch(self, interruption: Interruption, writer: SummaryWriter | None) -> None:
-        """Train the rest of an epoch, validate, and save."""
+        """Train the rest of an epoch, validate, and save.
+
+        :raises Interrupted: asked to stop; of the epoch what was done is saved.
+        """
         began, progress = monotonic(), self.progress
         before = progress.people
         rate = self.recipe.learning_rate_in(progress.epoch)
@@ -212,11 +217,17 @@ class Trainer:
             'epoch': progress.epoch,
             'learning_rate': rate,
             'loss': progress.loss_sum / max(progress.people, 1),
-            'images_per_s': (progress.people - before) / (monotonic() - began),
         }
+        if progress.people > before:  # else it was interrupted after the last batch
+            found['images_per_s'] = (progress.people - before) / (monotonic() - began)
         if self._validation is not None:
             network = self.accelerator.unwrap_model(self.network)
-            error_mm = self._validation(network, self.accelerator, writer, progress.epoch)
+            error_mm = self._validation(
+                network, self._together, writer, progress.epoch, interruption
+            )
+            if error_mm is None:
+                self._save_state()
+                raise Interrupted
             found[f'{self.task.metric}_mm'] = error_mm
         self._finish_epoch(found, writer)
 
@@ -275,10 +286,12 @@ class Trainer:
                 bar.update()
                 if progress.batches % _LOOK == 0 or progress.batches == total:
                     self._look(loss, bar, writer)
-                if is_last and progress.batches < total and self._should_save(interruption):
+                if not is_last or progress.batches == total:
+                    continue
+                if self._together.any_soon(interruption.asked or self._is_state_old):
                     progress.loss_sum = self._whole(loss_sum)
                     self._save_state()
-                    if self._agreed(interruption.asked):
+                    if self._together.any(interruption.asked):
                         raise Interrupted
         progress.loss_sum = self._whole(loss_sum)
 
@@ -324,21 +337,10 @@ class Trainer:
         hidden = None if self.accelerator.is_main_process else True
         return tqdm(desc=name, total=total, initial=initial, unit='batch', disable=hidden)
 
-    def _should_save(self, interruption: Interruption) -> bool:
-        """Return whether the state is to be saved now: the same in all processes."""
-        is_due = monotonic() - self._saved_at >= 60 * self.machine.save_minutes
-        # processes must agree, for which each time they wait for each other
-        steps = self.progress.batches // self.recipe.accumulate
-        if self.accelerator.num_processes > 1 and steps % _LOOK:
-            return False
-        return self._agreed(interruption.asked or is_due)
-
-    def _agreed(self, flag: bool) -> bool:
-        """Return whether any of the processes says so."""
-        if self.accelerator.num_processes == 1:
-            return flag
-        flags = torch.tensor(int(flag), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flags).item() > 0)
+    @property
+    def _is_state_old(self) -> bool:
+        """Return whether it is time to save it."""
+        return monotonic() - self._saved_at >= 60 * self.machine.save_minutes
 
     def _whole(self, loss_sum: torch.Tensor) -> float:
         """Return the sum over all processes.
