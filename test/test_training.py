@@ -37,6 +37,7 @@ from pose3d_ros.models.snapshots import (  # noqa: E402
 )
 from pose3d_ros.skeletons import HUMAN36M, HUMAN36M_17, MUPOTS  # noqa: E402
 from pose3d_ros.training.dry_run import Rates, dry_run  # noqa: E402
+from pose3d_ros.training.loading import Unreadable  # noqa: E402
 from pose3d_ros.training.loop import Interrupted, Machine, Trainer  # noqa: E402
 from pose3d_ros.training.pictures import grid  # noqa: E402
 from pose3d_ros.training.recipe import Recipe, find_recipe  # noqa: E402
@@ -353,6 +354,24 @@ def test_too_many_unreadable_images_end_it(make: Make) -> None:
         trainer.people.path(i).unlink()
     with pytest.raises(DataError, match=r'11 images of made up cannot be used'):
         trainer.run()
+
+
+def test_unreadable_images_of_all_processes_count_together(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of two has met six, which it would leave out; one of them both have met."""
+    people = make('one').people
+    two = Unreadable(people), Unreadable(people)
+    for i in range(len(people)):
+        people.path(i).unlink()
+    for rows, one in zip((range(6), range(5, 11)), two, strict=True):
+        some = torch.tensor(list(rows))
+        one.note({'row': some, 'readable': torch.zeros(6, dtype=torch.bool)})
+    everybody = [pair for one in two for pair in one._faults.items()]
+    monkeypatch.setattr('pose3d_ros.training.loading.gather_object', lambda own: everybody)
+    for one in two:
+        with pytest.raises(DataError, match=r'11 images of made up cannot be used.*up to 10'):
+            one.share()
 
 
 def test_a_few_are_left_out(make: Make, capsys: pytest.CaptureFixture[str]) -> None:

@@ -368,6 +368,7 @@ class Trainer:
             save(state, self.folder / STATE)
         self.accelerator.wait_for_everyone()  # nobody ends before it is written
         self._saved_at = monotonic()
+        self._unreadable.share()  # after it is saved: once images are mended, it goes on from there
 
 
 def leave_group() -> None:

@@ -78,6 +78,7 @@ class Validation:
             found += zip(rows[readable].tolist(), values[readable], strict=True)
         if together.any(interruption.asked):
             return None
+        self._unreadable.share()
         everybody: list[tuple[int, np.ndarray]] = gather_object(found)
         if not everybody:
             raise TrainingError(f'no image of {", ".join(self._table.names)} can be read')
