@@ -185,6 +185,8 @@ class Trainer:
         curves = nullcontext() if writer is None else _closed(writer)
         try:
             with curves, Interruption() as interruption:
+                if not self._step:
+                    self._save_state()  # whatever happens before the next, this can be gone on with
                 while not self.is_done:
                     self._epoch(interruption, writer)
                     if self._together.any(interruption.asked) and not self.is_done:
