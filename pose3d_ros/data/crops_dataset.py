@@ -26,8 +26,8 @@ from pose3d_ros.models.crops3dmppe import (
     SIZE,
     STD,
     k_values_of,
-    process_boxes,
     to_cells,
+    usable_squares,
 )
 from pose3d_ros.skeletons import Skeleton
 
@@ -171,8 +171,7 @@ def _table(sets: Sequence[Annotations], mirror_order: np.ndarray, points_of: Any
 
 def _columns(people: Annotations, points: _Points) -> dict[str, np.ndarray]:
     """Return the columns of the table, one row for each person, and 'kept': who can be used."""
-    size = people.image_sizes[people.image_indices]
-    squares, has_box = process_boxes(people.boxes, size[:, 0], size[:, 1])
+    squares, has_box = usable_squares(people.boxes, people.image_sizes[people.image_indices])
     have_depth, focal_px = people.have_depth, people.focal_px
     visible = points.visible & np.isfinite(points.pixels).all(axis=2)
     # an unknown depth of a single joint, of people with depth
