@@ -247,6 +247,25 @@ def test_several_processes_hear_of_a_signal_within_seconds(
     assert any(hears_after_a_step() for _ in range(most))
 
 
+def test_all_processes_validate_with_the_statistics_of_the_first(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which are those of the snapshot, whose error is said."""
+    monkeypatch.setattr('pose3d_ros.training.together.broadcast', lambda own: own.fill_(7))
+    trainer = make('one', replace(RECIPE, epochs=1))
+    trainer.network.register_buffer('running_var', torch.zeros(2))
+    forward, seen = trainer.task.forward, []
+
+    def look(network: nn.Module, *values: Any) -> Any:
+        if not network.training:
+            seen.append(network.running_var.tolist())
+        return forward(network, *values)
+
+    trainer.task.forward = look  # type: ignore[method-assign]
+    trainer.run()
+    assert seen == [[7, 7], [7, 7]]
+
+
 def test_the_second_ctrl_c_stops_at_once(make: Make) -> None:
     trainer = make('stopped')
 

@@ -224,6 +224,7 @@ class Trainer:
             found['images_per_s'] = (progress.people - before) / (monotonic() - began)
         if self._validation is not None:
             network = self.accelerator.unwrap_model(self.network)
+            self._together.share_statistics(network)
             error_mm = self._validation(
                 network, self._together, writer, progress.epoch, interruption
             )

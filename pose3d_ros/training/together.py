@@ -6,6 +6,8 @@ from time import monotonic
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
+from torch import nn
 
 #: Between two times that processes ask each other: about so long, and so many steps at the most.
 _ASK_S, _ASK_STEPS = 1.0, 10
@@ -45,6 +47,14 @@ class Together:
         self._steps, self._asked_at = 0, monotonic()
         self._ask_at = max(1, int(min(_ASK_STEPS, _ASK_S / max(step_s, 1e-9))))
         return said > 0
+
+    def share_statistics(self, network: nn.Module) -> None:
+        """Give all of them the first one's statistics of batch norms, which snapshots have.
+
+        Each has its own of its last batches.
+        """
+        for statistics in network.buffers():
+            broadcast(statistics)
 
     def _means(self, *values: float) -> list[float]:
         """Return the means over the processes, the same in all to the bit."""
