@@ -56,8 +56,8 @@ class PeopleTable:
     :param focal_px: (n, 2).
     :param centre_px: (n, 2).
     :param mirror_order: (p,) which point a point is in the mirror image.
-    :param dropped: how many people were left out: no box in the image, no visible point, or no
-        focal length although there is depth.
+    :param dropped: how many people were left out: no box in the image; or depth, but no visible
+        point or no focal length.
     """
 
     names: tuple[str, ...]
@@ -146,7 +146,7 @@ def _table(sets: Sequence[Annotations], mirror_order: np.ndarray, points_of: Any
     for people in sets:
         part = _columns(people, points_of(people))
         kept = part.pop('kept')
-        if not kept.any():
+        if not part['visible'][kept].any():
             raise DataError(
                 f'{people.name}: none of its {len(people)} people can be used, which takes a box '
                 f'in the image, a visible joint, and a focal length where there is depth'
@@ -178,8 +178,11 @@ def _columns(people: Annotations, points: _Points) -> dict[str, np.ndarray]:
     visible &= np.isfinite(points.depths) | ~have_depth[:, None]
     has_focal = (np.isfinite(focal_px) & (focal_px > 0)).all(axis=1)
     in_front = ~(people.roots[:, 2] <= 0)
+    # of those without depth all count, as published: in the mean of the loss, and in how many there
+    # are of each kind
+    can_teach = visible.any(axis=1) & has_focal & in_front
     return {
-        'kept': has_box & visible.any(axis=1) & (has_focal | ~have_depth) & in_front,
+        'kept': has_box & (can_teach | ~have_depth),
         'squares': squares,
         'pixels': np.nan_to_num(points.pixels, posinf=0, neginf=0).astype(np.float32),
         'depths': np.nan_to_num(points.depths, posinf=0, neginf=0).astype(np.float32),
