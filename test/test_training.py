@@ -628,6 +628,11 @@ def test_real_networks_are_trained_and_their_snapshots_read(
     trainer.run()
     file = find_snapshot(tmp_path)
     loaded = load_posenet(file)[0] if joints else load_rootnet(file)
+    # the original goes on with this optimizer of its own
+    adam = torch.optim.Adam(loaded.parameters(), lr=1e-3)
+    adam.load_state_dict(torch.load(file, weights_only=True)['optimizer'])
+    for parameter in loaded.parameters():
+        assert adam.state[parameter]['exp_avg'].shape == parameter.shape
     assert (loaded.backbone.depth, loaded.backbone.crop_px) == (18, crop_px)
     assert snapshot_epoch(file) == 0
     for key, value in loaded.state_dict().items():
