@@ -114,7 +114,7 @@ class Outcome:
 
 
 def earlier_progress(job: BagJob, overwrite: bool) -> Progress:
-    """Return how far an earlier run came; removes what it left if that is wanted.
+    """Return how far an earlier run came that is gone on with: not at all, if it is replaced.
 
     :raises BagError: there is a bag that is not an earlier run's, or one with other settings.
     """
@@ -129,7 +129,6 @@ def earlier_progress(job: BagJob, overwrite: bool) -> Progress:
             f'{job.out} is a bag that this `pose3d bag` did not write; give another output'
         ) from error
     if overwrite:
-        out.remove()
         return Progress()
     if changes := differences(settings, job.settings):
         listed = ''.join(f'\n  {change}' for change in changes)
@@ -151,7 +150,7 @@ def streams_of(threads: int) -> int:
 def find_people(
     job: BagJob, stages: Stages, earlier: Progress, interrupted: Event, streams: int = 1
 ) -> Outcome:
-    """Go through the bag from where an earlier run ended.
+    """Go through the bag from where an earlier run ended; one without a message is replaced.
 
     An interrupt, a damaged input and a camera_info that does not fit leave what was done before.
 
@@ -164,6 +163,8 @@ def find_people(
         trackers, ids = Trackers(Tracker(), Tracker3D(stages.posenet.skeleton)), set[str]()
         if earlier.messages:
             _feed_again(job, trackers, ids)
+        else:
+            PartedBag(job.out).remove()
         workers = streams + 2  # in the networks, one before and one behind them
         people: Overlapped[Header] = Overlapped(stages, trackers.boxes, workers)
         run = _Run(job, bag, earlier, ids, people, trackers.space, workers + 1)
