@@ -277,7 +277,7 @@ class _Pictures:
             picture = draw_overlay(image, self._job.camera, result.poses, result.persons)
             self._video.write(picture, result.time_s)
         if self._job.frames:
-            path = self._job.folder / results.FRAMES_FOLDER / f'{result.index:06d}.jpg'
+            path = results.frame_file(self._job.folder, result.index)
             if not path.exists():
                 jpeg = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1]
                 with whole(path) as part:

@@ -27,6 +27,7 @@ from pose3d_ros.cli import models
 from pose3d_ros.cli import video as command
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.people import Keypoints, Persons, Poses
 from pose3d_ros.results import FrameResult, read_results
 from pose3d_ros.skeletons import BLAZEPOSE, HALPE26
@@ -727,6 +728,116 @@ def test_damaged_results_are_refused(
     names = {'line': 'line 2', 'order': 'frame 1', 'ids': 'other ids'}
     assert names.get(damage, 'run.json') in said
     assert poses.read_bytes() == before
+
+
+def write_jpegs(folder: Path, count: int) -> Path:
+    """Write images with the names that kept frames have."""
+    folder.mkdir(parents=True)
+    for k in range(count):
+        cv2.imwrite(str(folder / f'{k:06d}.jpg'), picture(k))
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob('*') if p.is_file()}
+
+
+def test_images_in_the_folder_of_the_results_are_not_taken_for_kept_frames(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'sequence'
+    images = write_jpegs(out / 'frames', 4)
+    before = contents(images)
+    assert 'among the images' in refused(capsys, images, '--out', out, '--frames')
+    assert run(images, '--out', out) == 0
+    assert 'among the images' in refused(capsys, images, '--out', out, '--frames')
+    assert run(images, '--out', out, '--overwrite') == 0
+    assert run(film, '--out', out, '--overwrite') == 0
+    said = refused(capsys, film, '--out', out, '--frames')
+    assert 'no run left them: ' in said and str(images / '000000.jpg') in said
+    assert contents(images) == before
+    assert len(lines(out)) == 20
+
+
+def test_what_a_run_would_remove_or_write_is_no_input(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, mine = tmp_path / 'out', tmp_path / 'mine'
+    assert run(film, '--out', out, '--frames') == 0
+    links, before = tmp_path / 'links', contents(out)
+    links.mkdir()
+    (links / '0.jpg').symlink_to(out / 'frames' / '000000.jpg')
+    for source in (out / 'overlay.mp4', out / 'frames', links):
+        said = refused(capsys, source, '--out', out, '--overwrite')
+        assert 'is an input, and would be replaced; give another --out' in said
+    assert contents(out) == before
+    mine.mkdir()
+    overlay = (out / 'overlay.mp4').rename(mine / 'overlay.mp4')
+    assert f'{overlay} is an input' in refused(capsys, overlay, '--out', mine)
+    assert f'{out / "frames"} is the folder of the images' in refused(
+        capsys, out / 'frames', '--out', out / 'frames'
+    )
+    assert [p.name for p in mine.iterdir()] == ['overlay.mp4']
+
+
+@pytest.mark.parametrize('name', ['camera.yaml', 'scene.png', 'run.json', 'frames/000007.jpg'])
+@pytest.mark.parametrize('options', [(), ('--overwrite',)], ids=['', 'overwrite'])
+def test_files_that_no_run_left_are_not_replaced(
+    name: str, options: tuple[str, ...], film: Path, tmp_path: Path, fakes: Fakes,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / 'out'
+    own = out / name
+    own.parent.mkdir(parents=True)
+    own.write_text('{"of": "another program"}')
+    said = refused(capsys, film, '--out', out, '--frames', *options)
+    assert f'no run left them: {own}; give another --out' in said
+    assert contents(out) == {name: b'{"of": "another program"}'}
+
+
+def test_the_calibration_given_is_not_replaced_by_what_a_run_writes(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'out'
+    yaml = out / 'camera.yaml'
+    out.mkdir()
+    Camera.from_field_of_view(WIDTH, HEIGHT, 50).to_yaml(yaml)
+    before = contents(out)
+    for options in ((), ('--overwrite',)):
+        said = refused(capsys, film, '--out', out, '--camera', yaml, *options)
+        assert f'{yaml} is an input, and would be replaced' in said
+    assert contents(out) == before
+    # a run's own may be given to go on with it, and not to replace it
+    given = tmp_path / 'given.yaml'
+    yaml.rename(given)
+    assert run(film, '--out', out, '--camera', given, '--limit', 3) == 0
+    assert run(film, '--out', out, '--camera', yaml) == 0
+    said = refused(capsys, film, '--out', out, '--camera', yaml, '--overwrite')
+    assert f'{yaml} is an input' in said
+    assert len(lines(out)) == 20
+
+
+def test_results_are_replaced_by_a_run_that_can_begin(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    out = tmp_path / 'out'
+    assert run(film, '--out', out, '--frames') == 0
+    before = contents(out)
+
+    def absent(*_given: object) -> None:
+        raise RuntimeUnavailable('no such device')
+
+    again = (film, '--out', out, '--overwrite')
+    for table, name in ((stages.DETECTORS, 'yolox'), (stages.POSENETS, 'blazepose')):
+        with monkeypatch.context() as patch:
+            patch.setitem(table, name, absent)  # type: ignore[arg-type]
+            assert 'no such device' in refused(capsys, *again)
+            told = refused(capsys, *again, '--input-long-side', 10)
+            assert 'input_long_side 10: ' in told, 'it is known before any network is loaded'
+    assert contents(out) == before
+    assert run(*again, '--limit', 2) == 0
+    assert len(lines(out)) == 2 and not list((out / 'frames').iterdir())
 
 
 def test_a_webcam_does_not_go_on(

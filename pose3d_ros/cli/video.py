@@ -61,11 +61,13 @@ def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
     print(f'{source.name}: {source.width} x {source.height} pixels, camera: {camera.source}')
     folder = Path(arguments.out)
     load = cache(lambda: models.load(arguments))
-    record = _earlier_run(folder, source, settings, arguments.overwrite)
-    if record is None:
-        record = _start(folder, camera, settings, load())
-    if source.files:
-        record |= _images(source, len(source.files))
+    before = None if arguments.overwrite else _earlier_run(folder, source, settings)
+    _refuse_losses(arguments, source, folder, before)
+    if before is None:
+        before = _start(folder, camera, settings, load())
+    record = before | _images(source, len(source.files))
+    record['keeps_frames'] = arguments.frames or bool(before.get('keeps_frames'))
+    if record != before:
         results.write_json(folder / results.RUN_FILE, record)
     lines = results.cut_half_line(folder / results.POSES_FILE)
     earlier = Summary(**record['result'])
@@ -126,7 +128,12 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
 
 
 def _images(source: Source, count: int) -> dict[str, Any]:
-    """Return by what the first images of a folder are known again; more may follow them."""
+    """Return by what the first images of a folder are known again; more may follow them.
+
+    Of anything but a folder: nothing.
+    """
+    if not source.files:
+        return {}
     digest = hashlib.sha256()
     for file in source.files[:count]:
         size = file.stat().st_size if file.exists() else None
@@ -134,17 +141,11 @@ def _images(source: Source, count: int) -> dict[str, Any]:
     return {'images': count, 'images_sha256': digest.hexdigest()}
 
 
-def _earlier_run(
-    folder: Path, source: Source, settings: dict[str, Any], overwrite: bool
-) -> dict[str, Any] | None:
-    """Return the record of the run to go on with; None = start anew.
+def _earlier_run(folder: Path, source: Source, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the record of the run to go on with; None = there is none.
 
     :raises ResultsError: there is one that cannot be gone on with.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ResultsError(f'{folder} is a file; --out takes a folder')
-    if overwrite:
-        results.remove_results(folder)
     if not (folder / results.POSES_FILE).exists():
         return None
     remedy = 'give another --out, or --overwrite to replace it'
@@ -170,16 +171,55 @@ def _earlier_run(
     return record
 
 
+def _refuse_losses(
+    arguments: argparse.Namespace, source: Source, folder: Path, before: dict[str, Any] | None
+) -> None:
+    """Refuse to remove or write over an input, or a file that no run left.
+
+    :param before: the record of the run to go on with; None = one starts anew.
+    :raises ResultsError: the message names the file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ResultsError(f'{folder} is a file; --out takes a folder')
+    if source.files and Path(source.name).resolve() == folder.resolve():
+        raise ResultsError(f'{folder} is the folder of the images; give another --out')
+    inputs = {file.resolve() for file in source.files or (Path(source.name),)}
+    frames = folder / results.FRAMES_FOLDER
+    if arguments.frames and frames.resolve() in {file.parent for file in inputs}:
+        raise ResultsError(f'--frames would write among the images of {frames}; give another --out')
+    written = [] if before else [folder / name for name in results.FILES]
+    if arguments.frames and not (before or {}).get('keeps_frames'):
+        written += results.kept_frames(folder)
+    own = results.files_of_run(folder)
+    if before is None and arguments.camera is not None:
+        inputs.add(arguments.camera.resolve())
+    for file in (*written, *own):
+        if file.resolve() in inputs:
+            raise ResultsError(f'{file} is an input, and would be replaced; give another --out')
+    foreign = [str(file) for file in written if file.exists() and file not in own]
+    if foreign:
+        raise ResultsError(
+            f'{folder} holds files that would be replaced, though no run left them: '
+            f'{", ".join(foreign[:3])}; give another --out'
+        )
+
+
 def _start(
     folder: Path, camera: Camera, settings: dict[str, Any], loaded: Stages
 ) -> dict[str, Any]:
-    """Write what there is before the first frame; return the record."""
+    """Replace the results of an earlier run by what there is before the first frame.
+
+    :return: the record.
+    """
+    for file in results.files_of_run(folder):
+        file.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     skeleton = loaded.posenet.skeleton
     record = {
         'settings': settings,
         'camera_source': camera.source,
         'camera_calibrated': camera.calibrated,
+        'keeps_frames': False,
         'precisions': loaded.precisions,
         'skeleton': {
             'name': skeleton.name,
