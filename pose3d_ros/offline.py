@@ -28,7 +28,7 @@ from pose3d_ros.skeletons import Skeleton
 from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS, Detector, PoseNet, RootNet
 from pose3d_ros.tracking import Tracker
 from pose3d_ros.tracking3d import MotionOptions, Tracker3D
-from pose3d_ros.video import Frame, Source, VideoWriter, prefetched
+from pose3d_ros.video import Frame, Source, VideoError, VideoWriter, prefetched
 from pose3d_ros.whole_files import whole
 
 _PATH_S = 2.0  # how much of each person's path the scene shows
@@ -230,6 +230,16 @@ def _tell_unreadable(bar: 'tqdm[Any]', names: list[str]) -> None:
         bar.write('more frames cannot be read; run.json will name them')
 
 
+def _overlay_video(job: Job) -> VideoWriter | None:
+    """Return what writes the overlay; None = it cannot be written, which is told."""
+    path, source = job.folder / results.OVERLAY_FILE, job.source
+    try:
+        return VideoWriter(path, source.rate_hz / job.every, source.width, source.height)
+    except VideoError as error:
+        tqdm.write(f'no overlay: {error}')
+        return None
+
+
 class _Pictures:
     """The overlay video, the frames and the scene, drawn by a thread beside the networks."""
 
@@ -243,13 +253,7 @@ class _Pictures:
         self._scene: list[Poses] = []
         self.overlay_frames = job.overlay_frames
         if job.overlay:
-            source = job.source
-            self._video = VideoWriter(
-                job.folder / results.OVERLAY_FILE,
-                source.rate_hz / job.every,
-                source.width,
-                source.height,
-            )
+            self._video = _overlay_video(job)
         if job.frames:
             (job.folder / results.FRAMES_FOLDER).mkdir(exist_ok=True)
 

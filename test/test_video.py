@@ -334,6 +334,20 @@ def test_gaps_between_frames_keep_their_length_up_to_a_limit(tmp_path: Path) -> 
     assert film_length(tmp_path / 'out.mp4') == 1 + 3 + 1 + 1 + 1 + 1
 
 
+@pytest.mark.parametrize('rate_hz', [119.8765, 66.667, 240.001, 30000 / 1001, 1 / 3, 999.99])
+def test_a_video_of_any_rate_keeps_the_times_of_its_frames(rate_hz: float, tmp_path: Path) -> None:
+    """Also where MPEG-4 does not take that rate: to a frame, and behind thousands of them."""
+    path, count = tmp_path / 'out.mp4', 5000
+    writer = VideoWriter(path, rate_hz, 16, 16)
+    for k in range(count):
+        writer.write(np.zeros((16, 16, 3), np.uint8), k / rate_hz)
+    writer.close()
+    capture = cv2.VideoCapture(str(path))
+    length, written_hz = (capture.get(p) for p in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
+    assert written_hz == pytest.approx(rate_hz, rel=2.5e-3)
+    assert abs(length / written_hz - count / rate_hz) <= 1.5 / rate_hz
+
+
 def test_a_frame_comes_back_from_its_line(film: Path) -> None:
     fakes, camera = Fakes(), Camera.fallback(WIDTH, HEIGHT)
     persons = fakes.root(
@@ -546,6 +560,20 @@ def test_a_film_that_is_cut_short_is_told_of(
     film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
     assert run(film, '--out', tmp_path / 'out') == 0
     assert 'frames more than it holds' in capsys.readouterr().out
+
+
+def test_images_of_which_no_overlay_can_be_written_are_analysed(
+    tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, out = tmp_path / 'images', tmp_path / 'out'
+    images.mkdir()
+    for k in range(3):
+        cv2.imwrite(str(images / f'{k}.png'), picture(k)[:, 80:81])
+    assert run(images, '--out', out) == 0
+    assert f'no overlay: cannot write {out / "overlay.mp4"}: ' in (said := capsys.readouterr().out)
+    assert '1 x 120 pixels' in said and '3 frames at' in said
+    assert len(lines(out)) == 3
+    assert {p.name for p in out.iterdir()} == FILES - {'overlay.mp4'}
 
 
 def test_nobody_there_is_a_result(
