@@ -32,6 +32,8 @@ _COVARIANCE_DIGITS = 8  # the squares of tenths of a millimetre
 
 _INDEX = re.compile(rb'\{"index":(\d+),')  # as `FrameResult.to_json` begins
 
+_TABLES = ('settings', 'precisions', 'versions', 'result')  # of run.json
+
 # What comes of JSON with other values in it: of other types, too large, too deep.
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
@@ -222,23 +224,13 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN_FILE
     try:
         data = json.loads(path.read_text(encoding='utf-8'))
-        whole = isinstance(data['settings'], dict) and isinstance(data['result'], dict)
+        whole = all(isinstance(data[key], dict) for key in _TABLES)
         if not whole or data['skeleton']['name'] not in SKELETONS:
-            raise KeyError('settings, result, skeleton')
+            raise KeyError(f'{", ".join(_TABLES)}, skeleton')
         json.dumps(data, allow_nan=False)  # as it will be written again
     except (OSError, *_DAMAGED) as error:
         raise ResultsError(f'{path} cannot be read: {error}') from error
     return dict(data)
-
-
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return what differs between two sets of settings, in words."""
-    keys = [*old, *(key for key in new if key not in old)]
-    return [
-        f'{key} was {json.dumps(old.get(key))}, now {json.dumps(new.get(key))}'
-        for key in keys
-        if old.get(key) != new.get(key)
-    ]
 
 
 def files_of_run(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 """pose3d video and what it reads and writes: real footage, and fakes for all that goes wrong."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +19,10 @@ import cv2
 import numpy as np
 import pytest
 from bodies import body
-from fake_stages import FakeStage, put_in
+from fake_stages import FakeNetwork, FakeStage, put_in
 from process import full_disk
 
-from pose3d_ros import cli, offline, stages, weights
+from pose3d_ros import cli, going_on, offline, stages, weights
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.cli import models
 from pose3d_ros.cli import video as command
@@ -704,6 +705,35 @@ def test_other_settings_are_refused_by_name_until_told_to_overwrite(
     assert [len(line['persons']) for line in lines(out)] == [1] * 4
     assert not list((out / 'frames').iterdir())
     assert own.exists()
+
+
+def test_a_run_goes_on_in_its_precision_and_version_or_not_at_all(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """'auto' comes to another precision on another machine."""
+    out, draw = tmp_path / 'out', tmp_path / 'drawn'
+    monkeypatch.setattr(FakeStage, 'networks', (FakeNetwork('bf16'),))
+    assert run(film, '--out', out, '--limit', 6) == 0
+    shutil.copytree(out, draw)
+    before = contents(out)
+    monkeypatch.setattr(FakeStage, 'networks', (FakeNetwork('f32'),))
+    said = refused(capsys, film, '--out', out)
+    assert f'{out} holds a run that was computed otherwise; give --precision bf16, another' in said
+    assert 'precision of the detector was ["bf16"], now ["f32"]' in said
+    said = refused(capsys, film, '--out', out, '--precision', 'f32')
+    assert 'precision was "auto", now "f32"' in said
+    assert contents(out) == before
+    # no network is needed to draw again
+    (draw / 'overlay.mp4').unlink()
+    assert run(film, '--out', draw, '--limit', 6) == 0
+    # the precision that 'auto' came to is no other one, and the same command goes on then
+    monkeypatch.setattr(FakeStage, 'networks', (FakeNetwork('bf16'),))
+    assert run(film, '--out', out, '--precision', 'bf16', '--limit', 9) == 0
+    monkeypatch.setattr(going_on.ov, '__version__', '2000.1')
+    said = refused(capsys, film, '--out', out)
+    assert 'version of openvino was' in said and 'now "2000.1"' in said
+    assert '--precision' not in said, 'it does not help'
 
 
 def test_a_folder_may_get_more_images_and_no_others(

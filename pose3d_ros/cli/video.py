@@ -4,7 +4,6 @@
 
 import argparse
 import hashlib
-import platform
 import sys
 import threading
 import time
@@ -13,11 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-import openvino as ov
-
-from pose3d_ros import __version__, results
+from pose3d_ros import going_on, results
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.cli import models
 from pose3d_ros.cli.interrupts import interrupts
@@ -33,6 +28,7 @@ from pose3d_ros.weights import WeightsError
 _BAD_INPUT = (
     CameraError, OptionsError, ResultsError, RuntimeUnavailable, VideoError, WeightsError,
 )  # fmt: skip
+_REMEDY = 'another --out, or --overwrite to replace it'
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,14 +56,13 @@ def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
     settings = _settings(arguments, source, camera)
     print(f'{source.name}: {source.width} x {source.height} pixels, camera: {camera.source}')
     folder = Path(arguments.out)
-    load = cache(lambda: models.load(arguments))
     before = None if arguments.overwrite else _earlier_run(folder, source, settings)
     _refuse_losses(arguments, source, folder, before)
-    if before is None:
-        before = _start(folder, camera, settings, load())
-    record = before | _images(source, len(source.files))
-    record['keeps_frames'] = arguments.frames or bool(before.get('keeps_frames'))
-    if record != before:
+    load = cache(lambda: _load(arguments, folder, before))
+    begun = before or _start(folder, camera, settings, load())
+    record = begun | _images(source, len(source.files))
+    record['keeps_frames'] = arguments.frames or bool(begun.get('keeps_frames'))
+    if record != begun:
         results.write_json(folder / results.RUN_FILE, record)
     lines = results.cut_half_line(folder / results.POSES_FILE)
     earlier = Summary(**record['result'])
@@ -85,6 +80,8 @@ def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
     if _nothing_left(job, earlier, lines):
         print(f'{folder} has all {lines} frames; nothing left to do')
         return 0
+    if not _analysed(job, earlier, lines):
+        load()  # now, not behind all frames that are only drawn again
     start = time.monotonic()
     summary = analyse(job, load, interrupted)
     results.write_json(folder / results.RUN_FILE, {**record, 'result': asdict(summary)})
@@ -148,25 +145,24 @@ def _earlier_run(folder: Path, source: Source, settings: dict[str, Any]) -> dict
     """
     if not (folder / results.POSES_FILE).exists():
         return None
-    remedy = 'give another --out, or --overwrite to replace it'
     if source.webcam is not None:
-        raise ResultsError(f'{folder} holds an earlier run, and a webcam starts anew; {remedy}')
+        raise ResultsError(
+            f'{folder} holds an earlier run, and a webcam starts anew; give {_REMEDY}'
+        )
     record = results.read_run(folder)
     try:
         Summary(**record['result'])
     except (KeyError, TypeError) as error:
         raise ResultsError(f'{folder / results.RUN_FILE} is damaged: {error}') from error
-    changes = results.differences(record['settings'], settings)
-    if changes:
-        listed = ''.join(f'\n  {change}' for change in changes)
-        raise ResultsError(f'{folder} holds a run with other settings; {remedy}:{listed}')
+    if why := going_on.other_settings(record, settings, _REMEDY):
+        raise ResultsError(f'{folder} {why}')
     if source.files:
         count = record.get('images', 0)
         same = _images(source, count)
         if count > len(source.files) or any(record.get(key) != same[key] for key in same):
             raise ResultsError(
                 f'{folder} holds a run of other images of {source.name}: the first {count} have '
-                f'other names or sizes now; {remedy}'
+                f'other names or sizes now; give {_REMEDY}'
             )
     return record
 
@@ -204,6 +200,18 @@ def _refuse_losses(
         )
 
 
+def _load(arguments: argparse.Namespace, folder: Path, before: dict[str, Any] | None) -> Stages:
+    """Return the stages.
+
+    :param before: the record of the run to go on with; None = one starts anew.
+    :raises ResultsError: they would go on with it otherwise than it began.
+    """
+    stages = models.load(arguments)
+    if before and (why := going_on.other_computing(before, stages, _REMEDY)):
+        raise ResultsError(f'{folder} {why}')
+    return stages
+
+
 def _start(
     folder: Path, camera: Camera, settings: dict[str, Any], loaded: Stages
 ) -> dict[str, Any]:
@@ -216,22 +224,14 @@ def _start(
     folder.mkdir(parents=True, exist_ok=True)
     skeleton = loaded.posenet.skeleton
     record = {
-        'settings': settings,
+        **going_on.record_of(settings, loaded),
         'camera_source': camera.source,
         'camera_calibrated': camera.calibrated,
         'keeps_frames': False,
-        'precisions': loaded.precisions,
         'skeleton': {
             'name': skeleton.name,
             'joint_names': skeleton.joint_names,
             'edges': skeleton.edges,
-        },
-        'versions': {
-            'pose3d_ros': __version__,
-            'numpy': np.__version__,
-            'opencv': cv2.__version__,
-            'openvino': ov.__version__,
-            'python': platform.python_version(),
         },
         'result': asdict(Summary()),
     }
@@ -243,11 +243,16 @@ def _start(
 
 def _nothing_left(job: Job, earlier: Summary, lines: int) -> bool:
     """Return whether an earlier run has done all that is asked for now."""
-    reached_end = earlier.complete and earlier.source_frames == job.source.frame_count
-    analysed = earlier.frames == lines and (reached_end or job.limit == lines)
     overlay = (job.folder / results.OVERLAY_FILE).exists() and earlier.overlay_frames == lines
     frames = len(results.kept_frames(job.folder)) == lines
-    return analysed and (overlay or not job.overlay) and (frames or not job.frames)
+    drawn = (overlay or not job.overlay) and (frames or not job.frames)
+    return drawn and _analysed(job, earlier, lines)
+
+
+def _analysed(job: Job, earlier: Summary, lines: int) -> bool:
+    """Return whether an earlier run has results of all frames that are asked for now."""
+    reached_end = earlier.complete and earlier.source_frames == job.source.frame_count
+    return earlier.frames == lines and (reached_end or job.limit == lines)
 
 
 def _report(job: Job, summary: Summary, new_frames: int, elapsed_s: float) -> None:
