@@ -4,7 +4,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -152,16 +152,20 @@ class Trackers:
     space: Tracker3D
 
 
-def analyse(job: Job, stages: Callable[[], Stages], interrupted: threading.Event) -> Summary:
+def analyse(
+    job: Job, stages: Callable[[], Stages], interrupted: threading.Event
+) -> tuple[Summary, VideoError | None]:
     """Go through the frames: those that have results already are only drawn again.
 
     :param stages: called at the first frame without results.
+    :return: what there is, and why the source gave no more, where that was not its end.
     :raises ResultsError: the results that are there are of another source, or damaged.
     """
     poses_path = job.folder / results.POSES_FILE
     known = _Known(poses_path, job)
     ids: set[str] = set()
     unreadable: list[str] = []
+    faults: list[VideoError] = []
     count, complete = 0, True
     with (
         poses_path.open('a', encoding='utf-8') as lines,
@@ -169,7 +173,7 @@ def analyse(job: Job, stages: Callable[[], Stages], interrupted: threading.Event
         closing(prefetched(job.source.frames(job.every))) as frames,
         _progress(job) as bar,
     ):
-        for frame in frames:
+        for frame in _until_lost(frames, faults):
             if interrupted.is_set() or count == job.limit:
                 complete = False
                 break
@@ -189,8 +193,18 @@ def analyse(job: Job, stages: Callable[[], Stages], interrupted: threading.Event
             count += 1
             bar.update()
     people = len(ids - {''})
-    shown = pictures.overlay_frames
-    return Summary(count, complete, people, tuple(unreadable), shown, job.source.frame_count)
+    shown, announced = pictures.overlay_frames, job.source.frame_count
+    complete = complete and not faults
+    summary = Summary(count, complete, people, tuple(unreadable), shown, announced)
+    return summary, faults[0] if faults else None
+
+
+def _until_lost(frames: Iterator[Frame], faults: list[VideoError]) -> Iterator[Frame]:
+    """Yield frames until their source is lost, and note why: what there is, is finished then."""
+    try:
+        yield from frames
+    except VideoError as error:
+        faults.append(error)
 
 
 class _Known:

@@ -69,7 +69,10 @@ class Source:
     height: int
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Yield every n-th frame, from the first; those in between are not decoded."""
+        """Yield every n-th frame, from the first; those in between are not decoded.
+
+        :raises VideoError: a webcam gives no more.
+        """
         frames = _folder_frames(self, every) if self.files else _video_frames(self, every)
         size = (self.height, self.width)
         for frame in frames:
@@ -187,6 +190,8 @@ def _video_frames(source: Source, every: int) -> Iterator[Frame]:
             last_s, index = time_s, index + 1
     finally:
         capture.release()
+    if source.webcam is not None:
+        raise VideoError(f'{source.name} gives no more images: is it unplugged?')
 
 
 def _writable_rate_hz(rate_hz: float) -> float:

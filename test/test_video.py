@@ -260,7 +260,9 @@ def test_a_webcam_is_read_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(cv2, 'VideoCapture', Webcam)
     source = open_source('0')
     assert (source.webcam, source.frame_count) == (0, 0)
-    times_s = [f.time_s for f in source.frames()]
+    times_s: list[float] = []
+    with pytest.raises(VideoError, match='webcam 0 gives no more images: is it unplugged'):
+        times_s.extend(f.time_s for f in source.frames())
     assert len(times_s) == 5
     assert times_s == sorted(times_s)
 
@@ -906,6 +908,10 @@ def test_a_webcam_does_not_go_on(
     monkeypatch.setattr(command, 'open_source', lambda *_: webcam)
     monkeypatch.setattr('pose3d_ros.video._open_capture', lambda *_: cv2.VideoCapture(str(film)))
     assert run('0', '--out', tmp_path / 'out', '--limit', 3) == 0
+    out = tmp_path / 'unplugged'
+    assert 'webcam 0 gives no more images' in refused(capsys, '0', '--out', out)
+    assert len(lines(out)) == film_length(out / 'overlay.mp4') == record(out)['result']['frames']
+    assert record(out)['result']['complete'] is False
     assert 'a webcam starts anew' in refused(capsys, '0', '--out', tmp_path / 'out')
 
 

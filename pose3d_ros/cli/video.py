@@ -83,9 +83,11 @@ def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
     if not _analysed(job, earlier, lines):
         load()  # now, not behind all frames that are only drawn again
     start = time.monotonic()
-    summary = analyse(job, load, interrupted)
+    summary, fault = analyse(job, load, interrupted)
     results.write_json(folder / results.RUN_FILE, {**record, 'result': asdict(summary)})
     _report(job, summary, summary.frames - lines, time.monotonic() - start)
+    if fault is not None:
+        raise fault
     if interrupted.is_set() and not summary.complete:
         print('pose3d video: interrupted; the same command goes on from here', file=sys.stderr)
         return 130
