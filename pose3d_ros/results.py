@@ -224,7 +224,11 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN_FILE
     try:
         data = json.loads(path.read_text(encoding='utf-8'))
-        whole = all(isinstance(data[key], dict) for key in _TABLES)
+        whole = all(isinstance(data[key], dict) for key in _TABLES) and all(
+            isinstance(precision, str)
+            for stage in data['precisions'].values()
+            for precision in stage
+        )
         if not whole or data['skeleton']['name'] not in SKELETONS:
             raise KeyError(f'{", ".join(_TABLES)}, skeleton')
         json.dumps(data, allow_nan=False)  # as it will be written again
