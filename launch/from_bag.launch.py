@@ -4,7 +4,8 @@
 
     ros2 launch pose3d_ros from_bag.launch.py bag:=drive image_topic:=/front/image_raw rviz:=true
 
-The camera is the bag's own camera_info. Arguments beside `bag` are those of from_video.launch.py.
+The camera is the bag's own camera_info, unless `camera` or `field_of_view_deg` gives another.
+Arguments beside `bag` are those of from_video.launch.py.
 Images get the present time as their stamp, and nothing else of the bag is played; for that, and for
 /clock, let `ros2 bag play --clock` play it into pipeline.launch.py with use_sim_time:=true.
 """

@@ -37,13 +37,13 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         'camera',
         default_value='',
-        description="a ROS camera_info YAML file; '' = the bag's own, or field_of_view_deg",
+        description="a ROS camera_info YAML file; '' = field_of_view_deg, or the bag's own",
     ),
     DeclareLaunchArgument(
         'field_of_view_deg',
         default_value='',
         description='angle that the longer image side spans, where no camera file is given; '
-        "'' = a guess, and the player says so",
+        "'' = the bag's own, or a guess, and the player says so",
     ),
     DeclareLaunchArgument(
         'rate',

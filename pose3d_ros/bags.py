@@ -23,6 +23,7 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
+_STORAGES = ('.mcap', '.db3')
 # Between the files of an IDL definition, each with its name behind it, as rosbag2 writes them.
 IDL_HEAD = '=' * 80 + '\nIDL: '
 
@@ -186,6 +187,14 @@ class BagMessage:
         :raises BagError: its type is not known, or the bytes are not of it.
         """
         return self._bag.decode(self.connection, self.data)
+
+
+def is_bag(path: Path) -> bool:
+    """Return whether a path is to be read as a bag: a file or folder of rosbag2, whole or not."""
+    if not path.is_dir():
+        return path.suffix in _STORAGES
+    held = (suffix for file in path.iterdir() for suffix in file.suffixes)  # .db3.zstd, too
+    return (path / 'metadata.yaml').is_file() or any(suffix in _STORAGES for suffix in held)
 
 
 @contextmanager

@@ -4,7 +4,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from pose3d_ros.skeletons import Skeleton
 from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS, Detector, PoseNet, RootNet
 from pose3d_ros.tracking import Tracker
 from pose3d_ros.tracking3d import MotionOptions, Tracker3D
-from pose3d_ros.video import Frame, Source, VideoWriter, prefetched
+from pose3d_ros.video import Frame, Source, VideoError, VideoWriter, prefetched
 from pose3d_ros.whole_files import whole
 
 _PATH_S = 2.0  # how much of each person's path the scene shows
@@ -152,16 +152,20 @@ class Trackers:
     space: Tracker3D
 
 
-def analyse(job: Job, stages: Callable[[], Stages], interrupted: threading.Event) -> Summary:
+def analyse(
+    job: Job, stages: Callable[[], Stages], interrupted: threading.Event
+) -> tuple[Summary, VideoError | None]:
     """Go through the frames: those that have results already are only drawn again.
 
     :param stages: called at the first frame without results.
+    :return: what there is, and why the source gave no more, where that was not its end.
     :raises ResultsError: the results that are there are of another source, or damaged.
     """
     poses_path = job.folder / results.POSES_FILE
     known = _Known(poses_path, job)
     ids: set[str] = set()
     unreadable: list[str] = []
+    faults: list[VideoError] = []
     count, complete = 0, True
     with (
         poses_path.open('a', encoding='utf-8') as lines,
@@ -169,7 +173,7 @@ def analyse(job: Job, stages: Callable[[], Stages], interrupted: threading.Event
         closing(prefetched(job.source.frames(job.every))) as frames,
         _progress(job) as bar,
     ):
-        for frame in frames:
+        for frame in _until_lost(frames, faults):
             if interrupted.is_set() or count == job.limit:
                 complete = False
                 break
@@ -189,8 +193,18 @@ def analyse(job: Job, stages: Callable[[], Stages], interrupted: threading.Event
             count += 1
             bar.update()
     people = len(ids - {''})
-    shown = pictures.overlay_frames
-    return Summary(count, complete, people, tuple(unreadable), shown, job.source.frame_count)
+    shown, announced = pictures.overlay_frames, job.source.frame_count
+    complete = complete and not faults
+    summary = Summary(count, complete, people, tuple(unreadable), shown, announced)
+    return summary, faults[0] if faults else None
+
+
+def _until_lost(frames: Iterator[Frame], faults: list[VideoError]) -> Iterator[Frame]:
+    """Yield frames until their source is lost, and note why: what there is, is finished then."""
+    try:
+        yield from frames
+    except VideoError as error:
+        faults.append(error)
 
 
 class _Known:
@@ -230,6 +244,16 @@ def _tell_unreadable(bar: 'tqdm[Any]', names: list[str]) -> None:
         bar.write('more frames cannot be read; run.json will name them')
 
 
+def _overlay_video(job: Job) -> VideoWriter | None:
+    """Return what writes the overlay; None = it cannot be written, which is told."""
+    path, source = job.folder / results.OVERLAY_FILE, job.source
+    try:
+        return VideoWriter(path, source.rate_hz / job.every, source.width, source.height)
+    except VideoError as error:
+        tqdm.write(f'no overlay: {error}')
+        return None
+
+
 class _Pictures:
     """The overlay video, the frames and the scene, drawn by a thread beside the networks."""
 
@@ -243,13 +267,7 @@ class _Pictures:
         self._scene: list[Poses] = []
         self.overlay_frames = job.overlay_frames
         if job.overlay:
-            source = job.source
-            self._video = VideoWriter(
-                job.folder / results.OVERLAY_FILE,
-                source.rate_hz / job.every,
-                source.width,
-                source.height,
-            )
+            self._video = _overlay_video(job)
         if job.frames:
             (job.folder / results.FRAMES_FOLDER).mkdir(exist_ok=True)
 
@@ -277,7 +295,7 @@ class _Pictures:
             picture = draw_overlay(image, self._job.camera, result.poses, result.persons)
             self._video.write(picture, result.time_s)
         if self._job.frames:
-            path = self._job.folder / results.FRAMES_FOLDER / f'{result.index:06d}.jpg'
+            path = results.frame_file(self._job.folder, result.index)
             if not path.exists():
                 jpeg = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1]
                 with whole(path) as part:

@@ -4,6 +4,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +23,16 @@ CAMERA_FILE = 'camera.yaml'
 OVERLAY_FILE = 'overlay.mp4'
 SCENE_FILE = 'scene.png'
 FRAMES_FOLDER = 'frames'
+#: What a run writes besides frames. run.json tells whose they are, so it is removed last.
+FILES = (POSES_FILE, CAMERA_FILE, OVERLAY_FILE, SCENE_FILE, RUN_FILE)
 
 # What is kept: a tenth of a millimetre, a hundredth of a pixel, a ten thousandth of certainty.
 _METRES_DIGITS, _PIXEL_DIGITS, _SCORE_DIGITS = 4, 2, 4
 _COVARIANCE_DIGITS = 8  # the squares of tenths of a millimetre
+
+_INDEX = re.compile(rb'\{"index":(\d+),')  # as `FrameResult.to_json` begins
+
+_TABLES = ('settings', 'precisions', 'versions', 'result')  # of run.json
 
 # What comes of JSON with other values in it: of other types, too large, too deep.
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -217,31 +224,45 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN_FILE
     try:
         data = json.loads(path.read_text(encoding='utf-8'))
-        whole = isinstance(data['settings'], dict) and isinstance(data['result'], dict)
+        whole = all(isinstance(data[key], dict) for key in _TABLES) and all(
+            isinstance(precision, str)
+            for stage in data['precisions'].values()
+            for precision in stage
+        )
         if not whole or data['skeleton']['name'] not in SKELETONS:
-            raise KeyError('settings, result, skeleton')
+            raise KeyError(f'{", ".join(_TABLES)}, skeleton')
         json.dumps(data, allow_nan=False)  # as it will be written again
     except (OSError, *_DAMAGED) as error:
         raise ResultsError(f'{path} cannot be read: {error}') from error
     return dict(data)
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return what differs between two sets of settings, in words."""
-    keys = [*old, *(key for key in new if key not in old)]
-    return [
-        f'{key} was {json.dumps(old.get(key))}, now {json.dumps(new.get(key))}'
-        for key in keys
-        if old.get(key) != new.get(key)
-    ]
+def files_of_run(folder: Path) -> list[Path]:
+    """Return what the run in a folder left: nothing, where no run.json tells of one.
+
+    Frames are a run's if it kept them, and only those that its poses.jsonl has.
+    """
+    try:
+        record = read_run(folder)
+    except ResultsError:
+        return []
+    indices = _indices(folder / POSES_FILE) if record.get('keeps_frames') else []
+    files = [*(frame_file(folder, index) for index in indices), *(folder / name for name in FILES)]
+    return [file for file in files if file.exists()]
 
 
-def remove_results(folder: Path) -> None:
-    """Remove what an earlier run left, and nothing else."""
-    for name in (RUN_FILE, POSES_FILE, CAMERA_FILE, OVERLAY_FILE, SCENE_FILE):
-        (folder / name).unlink(missing_ok=True)
-    for image in kept_frames(folder):
-        image.unlink()
+def _indices(path: Path) -> list[int]:
+    """Return which frames a poses.jsonl has; lines that are damaged have none."""
+    try:
+        found = [_INDEX.match(line) for line in path.read_bytes().splitlines()]
+    except OSError:
+        return []
+    return [int(index[1]) for index in found if index]
+
+
+def frame_file(folder: Path, index: int) -> Path:
+    """Return where a frame is kept as JPEG."""
+    return folder / FRAMES_FOLDER / f'{index:06d}.jpg'
 
 
 def kept_frames(folder: Path) -> list[Path]:

@@ -22,6 +22,8 @@ FOLDER_RATE_HZ = 30.0
 _MAX_UNREADABLE = 60
 _Thing = TypeVar('_Thing')
 _MAX_STILL_S = 10.0  # a longer gap between frames is cut out of a written video
+# MPEG-4 counts at most so many ticks a second; OpenCV takes rates to the thousandth.
+_MAX_TICKS_HZ, _RATE_DENOMINATORS = 65535, (1000, 100, 10, 1)
 
 
 class VideoError(ValueError):
@@ -67,7 +69,10 @@ class Source:
     height: int
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Yield every n-th frame, from the first; those in between are not decoded."""
+        """Yield every n-th frame, from the first; those in between are not decoded.
+
+        :raises VideoError: a webcam gives no more.
+        """
         frames = _folder_frames(self, every) if self.files else _video_frames(self, every)
         size = (self.height, self.width)
         for frame in frames:
@@ -185,13 +190,25 @@ def _video_frames(source: Source, every: int) -> Iterator[Frame]:
             last_s, index = time_s, index + 1
     finally:
         capture.release()
+    if source.webcam is not None:
+        raise VideoError(f'{source.name} gives no more images: is it unplugged?')
+
+
+def _writable_rate_hz(rate_hz: float) -> float:
+    """Return the next rate that can be written.
+
+    Not one below, unless by next to nothing: each frame is shown once at least, so a video at a
+    lower rate would fall behind the times of its frames. At a higher one some are shown twice.
+    """
+    denominator = next((d for d in _RATE_DENOMINATORS if rate_hz * d <= _MAX_TICKS_HZ), 1)
+    return math.ceil(rate_hz * denominator - 0.1) / denominator
 
 
 class VideoWriter:
     """An mp4 video that appears under its name when it is whole, not before.
 
     :param path: where; its folder exists.
-    :param rate_hz: frames per second.
+    :param rate_hz: frames per second; one that MPEG-4 does not take becomes the next that it does.
     :param width: pixels.
     :param height: pixels.
     :raises VideoError: no such video can be written here.
@@ -200,12 +217,16 @@ class VideoWriter:
     def __init__(self, path: Path, rate_hz: float, width: int, height: int) -> None:
         self.path = path
         self._part = path.with_name(f'.{path.name}.part.mp4')
-        self._rate_hz = rate_hz
+        self._rate_hz = _writable_rate_hz(rate_hz)
         # mp4v: what every build of OpenCV can write, and every player but browsers plays
         codec = cv2.VideoWriter.fourcc(*'mp4v')
-        self._writer = cv2.VideoWriter(str(self._part), codec, rate_hz, (width, height))
+        self._writer = cv2.VideoWriter(str(self._part), codec, self._rate_hz, (width, height))
         if not self._writer.isOpened():
-            raise VideoError(f'cannot write {path}: no encoder for {width} x {height} mp4')
+            self._part.unlink(missing_ok=True)
+            raise VideoError(
+                f'cannot write {path}: no encoder takes images of {width} x {height} pixels for '
+                f'MPEG-4 at {self._rate_hz:g} Hz'
+            )
         self._held: tuple[np.ndarray, float] | None = None
         self._due_s = 0.0
         self.frames = 0

@@ -27,6 +27,17 @@ class FakeStage:
     def check(self, _options: object) -> None: ...
 
 
+class FakeNetwork:
+    """What a fake stage says that it runs.
+
+    :param precision: that it would compute in.
+    """
+
+    def __init__(self, precision: str) -> None:
+        self.precision = precision
+        self.busy_s = 0.0
+
+
 def put_in(monkeypatch: pytest.MonkeyPatch, fakes: Any) -> None:
     """Let commands load the functions `detect`, `root` and `pose` of `fakes` as default stages."""
     for table, name, call in (

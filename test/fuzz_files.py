@@ -84,6 +84,7 @@ def result_run(folder: Path) -> Target:
     record = {
         'settings': {'camera': results.camera_record(guess)}, 'camera_calibrated': False,
         'camera_source': guess.source, 'skeleton': {'name': 'blazepose'},
+        'precisions': {'detector': ['f32']}, 'versions': {'openvino': '2025.0'},
         'result': {'frames': 1, 'overlay_frames': 0},
     }  # fmt: skip
     line = FrameResult(3, 0.1, persons(), poses()).to_json()

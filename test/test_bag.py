@@ -17,7 +17,7 @@ import bag_files
 import numpy as np
 import pytest
 from bag_files import CAMERA, MYSTERY, Fakes, StopAt, picture, plain, read
-from fake_stages import put_in
+from fake_stages import FakeNetwork, FakeStage, put_in
 from process import full_disk
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.highlevel import AnyReader
@@ -25,11 +25,12 @@ from rosbags.rosbag2 import StoragePlugin
 from sensor_msgs.msg import CameraInfo
 from visualization_msgs.msg import MarkerArray
 
-from pose3d_ros import cli
+from pose3d_ros import cli, stages
 from pose3d_ros.bags import BagError, open_bag
 from pose3d_ros.benchmarks.usage import resident_mib
 from pose3d_ros.camera import Camera
 from pose3d_ros.cli import bag_one
+from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes import bag_poses
 from pose3d_ros.nodes.bag_input import BagImages, recorded
@@ -287,6 +288,62 @@ def test_another_run_and_a_foreign_bag_are_not_overwritten(
     assert run(bag, tmp_path / 'file') == 2
     assert 'is a file' in capsys.readouterr().err
     assert run(bag) == 2
+
+
+def test_a_run_is_replaced_by_one_that_can_begin(
+    bag: Path,
+    tmp_path: Path,
+    fakes: Fakes,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / 'out'
+    again = (bag, out, '--overwrite')
+    assert run(bag, out) == 0
+    before, expected = read(out), plain(out)
+
+    def absent(*_given: object) -> None:
+        raise RuntimeUnavailable('no such device')
+
+    with monkeypatch.context() as patch:
+        patch.setitem(stages.POSENETS, 'blazepose', absent)  # type: ignore[arg-type]
+        for options, told in (
+            ((), 'no such device'),
+            (('--input-long-side', 10), 'input_long_side 10: '),
+        ):
+            assert run(*again, *options) == 2
+            assert told in capsys.readouterr().err
+    assert read(out) == before
+    assert run(*again) == 0
+    assert plain(out) == expected and len(list(out.glob('*.mcap'))) == 1
+
+
+def test_a_run_goes_on_in_its_precision_or_not_at_all(
+    bag: Path,
+    tmp_path: Path,
+    fakes: Fakes,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """'auto' comes to another precision on another machine."""
+    out = tmp_path / 'out'
+    monkeypatch.setattr(FakeStage, 'networks', (FakeNetwork('bf16'),))
+    interrupt(bag, out, fakes, monkeypatch)
+    before = read(out)
+    monkeypatch.setattr(FakeStage, 'networks', (FakeNetwork('f32'),))
+    capsys.readouterr()
+    assert run(bag, out) == 2
+    said = capsys.readouterr().err
+    assert f'{out} holds a run that was computed otherwise; give --precision bf16, another' in said
+    assert 'precision of the posenet was ["bf16"], now ["f32"]' in said
+    assert read(out) == before
+    monkeypatch.setattr(FakeStage, 'networks', (FakeNetwork('bf16'),))
+    fakes.at_image = StopAt(9)
+    with monkeypatch.context() as patch:
+        patch.setattr(bag_one, 'interrupts', stopped_by(fakes.at_image.event))
+        assert run(bag, out, '--precision', 'bf16') == 130
+    assert run(bag, out) == 0, 'the command that it began with goes on too'
+    assert len(ours(read(out))) == 3 * COUNT
 
 
 def test_ids_of_an_older_version_are_not_gone_on_with(

@@ -172,6 +172,8 @@ def test_run_json_that_no_version_wrote(tmp_path: Path) -> None:
     for text in (
         '[' * 100_000,
         '{"settings": {}, "skeleton": {"name": "blazepose"}, "result": null}',
+        '{"settings": {}, "skeleton": {"name": "blazepose"}, "result": {}, "versions": {}, '
+        '"precisions": {"detector": [["f32"]]}}',
     ):
         (tmp_path / 'run.json').write_text(text)
         with pytest.raises(ResultsError, match=r'run\.json'):

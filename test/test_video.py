@@ -3,6 +3,7 @@
 """pose3d video and what it reads and writes: real footage, and fakes for all that goes wrong."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,15 +19,16 @@ import cv2
 import numpy as np
 import pytest
 from bodies import body
-from fake_stages import FakeStage, put_in
+from fake_stages import FakeNetwork, FakeStage, put_in
 from process import full_disk
 
-from pose3d_ros import cli, offline, stages, weights
+from pose3d_ros import cli, going_on, offline, stages, weights
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.cli import models
 from pose3d_ros.cli import video as command
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.people import Keypoints, Persons, Poses
 from pose3d_ros.results import FrameResult, read_results
 from pose3d_ros.skeletons import BLAZEPOSE, HALPE26
@@ -258,7 +260,9 @@ def test_a_webcam_is_read_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(cv2, 'VideoCapture', Webcam)
     source = open_source('0')
     assert (source.webcam, source.frame_count) == (0, 0)
-    times_s = [f.time_s for f in source.frames()]
+    times_s: list[float] = []
+    with pytest.raises(VideoError, match='webcam 0 gives no more images: is it unplugged'):
+        times_s.extend(f.time_s for f in source.frames())
     assert len(times_s) == 5
     assert times_s == sorted(times_s)
 
@@ -331,6 +335,20 @@ def test_gaps_between_frames_keep_their_length_up_to_a_limit(tmp_path: Path) -> 
         writer.write(picture(0), time_s)
     writer.close()
     assert film_length(tmp_path / 'out.mp4') == 1 + 3 + 1 + 1 + 1 + 1
+
+
+@pytest.mark.parametrize('rate_hz', [119.8765, 66.667, 240.001, 30000 / 1001, 1 / 3, 999.99])
+def test_a_video_of_any_rate_keeps_the_times_of_its_frames(rate_hz: float, tmp_path: Path) -> None:
+    """Also where MPEG-4 does not take that rate: to a frame, and behind thousands of them."""
+    path, count = tmp_path / 'out.mp4', 5000
+    writer = VideoWriter(path, rate_hz, 16, 16)
+    for k in range(count):
+        writer.write(np.zeros((16, 16, 3), np.uint8), k / rate_hz)
+    writer.close()
+    capture = cv2.VideoCapture(str(path))
+    length, written_hz = (capture.get(p) for p in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
+    assert written_hz == pytest.approx(rate_hz, rel=2.5e-3)
+    assert abs(length / written_hz - count / rate_hz) <= 1.5 / rate_hz
 
 
 def test_a_frame_comes_back_from_its_line(film: Path) -> None:
@@ -547,6 +565,20 @@ def test_a_film_that_is_cut_short_is_told_of(
     assert 'frames more than it holds' in capsys.readouterr().out
 
 
+def test_images_of_which_no_overlay_can_be_written_are_analysed(
+    tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, out = tmp_path / 'images', tmp_path / 'out'
+    images.mkdir()
+    for k in range(3):
+        cv2.imwrite(str(images / f'{k}.png'), picture(k)[:, 80:81])
+    assert run(images, '--out', out) == 0
+    assert f'no overlay: cannot write {out / "overlay.mp4"}: ' in (said := capsys.readouterr().out)
+    assert '1 x 120 pixels' in said and '3 frames at' in said
+    assert len(lines(out)) == 3
+    assert {p.name for p in out.iterdir()} == FILES - {'overlay.mp4'}
+
+
 def test_nobody_there_is_a_result(
     film: Path, tmp_path: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -677,6 +709,35 @@ def test_other_settings_are_refused_by_name_until_told_to_overwrite(
     assert own.exists()
 
 
+def test_a_run_goes_on_in_its_precision_and_version_or_not_at_all(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """'auto' comes to another precision on another machine."""
+    out, draw = tmp_path / 'out', tmp_path / 'drawn'
+    monkeypatch.setattr(FakeStage, 'networks', (FakeNetwork('bf16'),))
+    assert run(film, '--out', out, '--limit', 6) == 0
+    shutil.copytree(out, draw)
+    before = contents(out)
+    monkeypatch.setattr(FakeStage, 'networks', (FakeNetwork('f32'),))
+    said = refused(capsys, film, '--out', out)
+    assert f'{out} holds a run that was computed otherwise; give --precision bf16, another' in said
+    assert 'precision of the detector was ["bf16"], now ["f32"]' in said
+    said = refused(capsys, film, '--out', out, '--precision', 'f32')
+    assert 'precision was "auto", now "f32"' in said
+    assert contents(out) == before
+    # no network is needed to draw again
+    (draw / 'overlay.mp4').unlink()
+    assert run(film, '--out', draw, '--limit', 6) == 0
+    # the precision that 'auto' came to is no other one, and the same command goes on then
+    monkeypatch.setattr(FakeStage, 'networks', (FakeNetwork('bf16'),))
+    assert run(film, '--out', out, '--precision', 'bf16', '--limit', 9) == 0
+    monkeypatch.setattr(going_on.ov, '__version__', '2000.1')
+    said = refused(capsys, film, '--out', out)
+    assert 'version of openvino was' in said and 'now "2000.1"' in said
+    assert '--precision' not in said, 'it does not help'
+
+
 def test_a_folder_may_get_more_images_and_no_others(
     tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -729,6 +790,116 @@ def test_damaged_results_are_refused(
     assert poses.read_bytes() == before
 
 
+def write_jpegs(folder: Path, count: int) -> Path:
+    """Write images with the names that kept frames have."""
+    folder.mkdir(parents=True)
+    for k in range(count):
+        cv2.imwrite(str(folder / f'{k:06d}.jpg'), picture(k))
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob('*') if p.is_file()}
+
+
+def test_images_in_the_folder_of_the_results_are_not_taken_for_kept_frames(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'sequence'
+    images = write_jpegs(out / 'frames', 4)
+    before = contents(images)
+    assert 'among the images' in refused(capsys, images, '--out', out, '--frames')
+    assert run(images, '--out', out) == 0
+    assert 'among the images' in refused(capsys, images, '--out', out, '--frames')
+    assert run(images, '--out', out, '--overwrite') == 0
+    assert run(film, '--out', out, '--overwrite') == 0
+    said = refused(capsys, film, '--out', out, '--frames')
+    assert 'no run left them: ' in said and str(images / '000000.jpg') in said
+    assert contents(images) == before
+    assert len(lines(out)) == 20
+
+
+def test_what_a_run_would_remove_or_write_is_no_input(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, mine = tmp_path / 'out', tmp_path / 'mine'
+    assert run(film, '--out', out, '--frames') == 0
+    links, before = tmp_path / 'links', contents(out)
+    links.mkdir()
+    (links / '0.jpg').symlink_to(out / 'frames' / '000000.jpg')
+    for source in (out / 'overlay.mp4', out / 'frames', links):
+        said = refused(capsys, source, '--out', out, '--overwrite')
+        assert 'is an input, and would be replaced; give another --out' in said
+    assert contents(out) == before
+    mine.mkdir()
+    overlay = (out / 'overlay.mp4').rename(mine / 'overlay.mp4')
+    assert f'{overlay} is an input' in refused(capsys, overlay, '--out', mine)
+    assert f'{out / "frames"} is the folder of the images' in refused(
+        capsys, out / 'frames', '--out', out / 'frames'
+    )
+    assert [p.name for p in mine.iterdir()] == ['overlay.mp4']
+
+
+@pytest.mark.parametrize('name', ['camera.yaml', 'scene.png', 'run.json', 'frames/000007.jpg'])
+@pytest.mark.parametrize('options', [(), ('--overwrite',)], ids=['', 'overwrite'])
+def test_files_that_no_run_left_are_not_replaced(
+    name: str, options: tuple[str, ...], film: Path, tmp_path: Path, fakes: Fakes,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / 'out'
+    own = out / name
+    own.parent.mkdir(parents=True)
+    own.write_text('{"of": "another program"}')
+    said = refused(capsys, film, '--out', out, '--frames', *options)
+    assert f'no run left them: {own}; give another --out' in said
+    assert contents(out) == {name: b'{"of": "another program"}'}
+
+
+def test_the_calibration_given_is_not_replaced_by_what_a_run_writes(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'out'
+    yaml = out / 'camera.yaml'
+    out.mkdir()
+    Camera.from_field_of_view(WIDTH, HEIGHT, 50).to_yaml(yaml)
+    before = contents(out)
+    for options in ((), ('--overwrite',)):
+        said = refused(capsys, film, '--out', out, '--camera', yaml, *options)
+        assert f'{yaml} is an input, and would be replaced' in said
+    assert contents(out) == before
+    # a run's own may be given to go on with it, and not to replace it
+    given = tmp_path / 'given.yaml'
+    yaml.rename(given)
+    assert run(film, '--out', out, '--camera', given, '--limit', 3) == 0
+    assert run(film, '--out', out, '--camera', yaml) == 0
+    said = refused(capsys, film, '--out', out, '--camera', yaml, '--overwrite')
+    assert f'{yaml} is an input' in said
+    assert len(lines(out)) == 20
+
+
+def test_results_are_replaced_by_a_run_that_can_begin(
+    film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    out = tmp_path / 'out'
+    assert run(film, '--out', out, '--frames') == 0
+    before = contents(out)
+
+    def absent(*_given: object) -> None:
+        raise RuntimeUnavailable('no such device')
+
+    again = (film, '--out', out, '--overwrite')
+    for table, name in ((stages.DETECTORS, 'yolox'), (stages.POSENETS, 'blazepose')):
+        with monkeypatch.context() as patch:
+            patch.setitem(table, name, absent)  # type: ignore[arg-type]
+            assert 'no such device' in refused(capsys, *again)
+            told = refused(capsys, *again, '--input-long-side', 10)
+            assert 'input_long_side 10: ' in told, 'it is known before any network is loaded'
+    assert contents(out) == before
+    assert run(*again, '--limit', 2) == 0
+    assert len(lines(out)) == 2 and not list((out / 'frames').iterdir())
+
+
 def test_a_webcam_does_not_go_on(
     film: Path, tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -737,6 +908,10 @@ def test_a_webcam_does_not_go_on(
     monkeypatch.setattr(command, 'open_source', lambda *_: webcam)
     monkeypatch.setattr('pose3d_ros.video._open_capture', lambda *_: cv2.VideoCapture(str(film)))
     assert run('0', '--out', tmp_path / 'out', '--limit', 3) == 0
+    out = tmp_path / 'unplugged'
+    assert 'webcam 0 gives no more images' in refused(capsys, '0', '--out', out)
+    assert len(lines(out)) == film_length(out / 'overlay.mp4') == record(out)['result']['frames']
+    assert record(out)['result']['complete'] is False
     assert 'a webcam starts anew' in refused(capsys, '0', '--out', tmp_path / 'out')
 
 

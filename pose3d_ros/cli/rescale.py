@@ -125,5 +125,6 @@ def _rescaled_record(
             'focal_px': old.focal_px,
             'to_focal_px': new.focal_px,
         },
+        'keeps_frames': False,
         'result': {**record['result'], 'overlay_frames': 0},
     }

@@ -4,7 +4,6 @@
 
 import argparse
 import hashlib
-import platform
 import sys
 import threading
 import time
@@ -13,11 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-import openvino as ov
-
-from pose3d_ros import __version__, results
+from pose3d_ros import going_on, results
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.cli import models
 from pose3d_ros.cli.interrupts import interrupts
@@ -33,6 +28,7 @@ from pose3d_ros.weights import WeightsError
 _BAD_INPUT = (
     CameraError, OptionsError, ResultsError, RuntimeUnavailable, VideoError, WeightsError,
 )  # fmt: skip
+_REMEDY = 'another --out, or --overwrite to replace it'
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,12 +56,13 @@ def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
     settings = _settings(arguments, source, camera)
     print(f'{source.name}: {source.width} x {source.height} pixels, camera: {camera.source}')
     folder = Path(arguments.out)
-    load = cache(lambda: models.load(arguments))
-    record = _earlier_run(folder, source, settings, arguments.overwrite)
-    if record is None:
-        record = _start(folder, camera, settings, load())
-    if source.files:
-        record |= _images(source, len(source.files))
+    before = None if arguments.overwrite else _earlier_run(folder, source, settings)
+    _refuse_losses(arguments, source, folder, before)
+    load = cache(lambda: _load(arguments, folder, before))
+    begun = before or _start(folder, camera, settings, load())
+    record = begun | _images(source, len(source.files))
+    record['keeps_frames'] = arguments.frames or bool(begun.get('keeps_frames'))
+    if record != begun:
         results.write_json(folder / results.RUN_FILE, record)
     lines = results.cut_half_line(folder / results.POSES_FILE)
     earlier = Summary(**record['result'])
@@ -83,10 +80,14 @@ def _run(arguments: argparse.Namespace, interrupted: threading.Event) -> int:
     if _nothing_left(job, earlier, lines):
         print(f'{folder} has all {lines} frames; nothing left to do')
         return 0
+    if not _analysed(job, earlier, lines):
+        load()  # now, not behind all frames that are only drawn again
     start = time.monotonic()
-    summary = analyse(job, load, interrupted)
+    summary, fault = analyse(job, load, interrupted)
     results.write_json(folder / results.RUN_FILE, {**record, 'result': asdict(summary)})
     _report(job, summary, summary.frames - lines, time.monotonic() - start)
+    if fault is not None:
+        raise fault
     if interrupted.is_set() and not summary.complete:
         print('pose3d video: interrupted; the same command goes on from here', file=sys.stderr)
         return 130
@@ -126,7 +127,12 @@ def _settings(arguments: argparse.Namespace, source: Source, camera: Camera) -> 
 
 
 def _images(source: Source, count: int) -> dict[str, Any]:
-    """Return by what the first images of a folder are known again; more may follow them."""
+    """Return by what the first images of a folder are known again; more may follow them.
+
+    Of anything but a folder: nothing.
+    """
+    if not source.files:
+        return {}
     digest = hashlib.sha256()
     for file in source.files[:count]:
         size = file.stat().st_size if file.exists() else None
@@ -134,64 +140,100 @@ def _images(source: Source, count: int) -> dict[str, Any]:
     return {'images': count, 'images_sha256': digest.hexdigest()}
 
 
-def _earlier_run(
-    folder: Path, source: Source, settings: dict[str, Any], overwrite: bool
-) -> dict[str, Any] | None:
-    """Return the record of the run to go on with; None = start anew.
+def _earlier_run(folder: Path, source: Source, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the record of the run to go on with; None = there is none.
 
     :raises ResultsError: there is one that cannot be gone on with.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ResultsError(f'{folder} is a file; --out takes a folder')
-    if overwrite:
-        results.remove_results(folder)
     if not (folder / results.POSES_FILE).exists():
         return None
-    remedy = 'give another --out, or --overwrite to replace it'
     if source.webcam is not None:
-        raise ResultsError(f'{folder} holds an earlier run, and a webcam starts anew; {remedy}')
+        raise ResultsError(
+            f'{folder} holds an earlier run, and a webcam starts anew; give {_REMEDY}'
+        )
     record = results.read_run(folder)
     try:
         Summary(**record['result'])
     except (KeyError, TypeError) as error:
         raise ResultsError(f'{folder / results.RUN_FILE} is damaged: {error}') from error
-    changes = results.differences(record['settings'], settings)
-    if changes:
-        listed = ''.join(f'\n  {change}' for change in changes)
-        raise ResultsError(f'{folder} holds a run with other settings; {remedy}:{listed}')
+    if why := going_on.other_settings(record, settings, _REMEDY):
+        raise ResultsError(f'{folder} {why}')
     if source.files:
         count = record.get('images', 0)
         same = _images(source, count)
         if count > len(source.files) or any(record.get(key) != same[key] for key in same):
             raise ResultsError(
                 f'{folder} holds a run of other images of {source.name}: the first {count} have '
-                f'other names or sizes now; {remedy}'
+                f'other names or sizes now; give {_REMEDY}'
             )
     return record
+
+
+def _refuse_losses(
+    arguments: argparse.Namespace, source: Source, folder: Path, before: dict[str, Any] | None
+) -> None:
+    """Refuse to remove or write over an input, or a file that no run left.
+
+    :param before: the record of the run to go on with; None = one starts anew.
+    :raises ResultsError: the message names the file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ResultsError(f'{folder} is a file; --out takes a folder')
+    if source.files and Path(source.name).resolve() == folder.resolve():
+        raise ResultsError(f'{folder} is the folder of the images; give another --out')
+    inputs = {file.resolve() for file in source.files or (Path(source.name),)}
+    frames = folder / results.FRAMES_FOLDER
+    if arguments.frames and frames.resolve() in {file.parent for file in inputs}:
+        raise ResultsError(f'--frames would write among the images of {frames}; give another --out')
+    written = [] if before else [folder / name for name in results.FILES]
+    if arguments.frames and not (before or {}).get('keeps_frames'):
+        written += results.kept_frames(folder)
+    own = results.files_of_run(folder)
+    if before is None and arguments.camera is not None:
+        inputs.add(arguments.camera.resolve())
+    for file in (*written, *own):
+        if file.resolve() in inputs:
+            raise ResultsError(f'{file} is an input, and would be replaced; give another --out')
+    foreign = [str(file) for file in written if file.exists() and file not in own]
+    if foreign:
+        raise ResultsError(
+            f'{folder} holds files that would be replaced, though no run left them: '
+            f'{", ".join(foreign[:3])}; give another --out'
+        )
+
+
+def _load(arguments: argparse.Namespace, folder: Path, before: dict[str, Any] | None) -> Stages:
+    """Return the stages.
+
+    :param before: the record of the run to go on with; None = one starts anew.
+    :raises ResultsError: they would go on with it otherwise than it began.
+    """
+    stages = models.load(arguments)
+    if before and (why := going_on.other_computing(before, stages, _REMEDY)):
+        raise ResultsError(f'{folder} {why}')
+    return stages
 
 
 def _start(
     folder: Path, camera: Camera, settings: dict[str, Any], loaded: Stages
 ) -> dict[str, Any]:
-    """Write what there is before the first frame; return the record."""
+    """Replace the results of an earlier run by what there is before the first frame.
+
+    :return: the record.
+    """
+    for file in results.files_of_run(folder):
+        file.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     skeleton = loaded.posenet.skeleton
     record = {
-        'settings': settings,
+        **going_on.record_of(settings, loaded),
         'camera_source': camera.source,
         'camera_calibrated': camera.calibrated,
-        'precisions': loaded.precisions,
+        'keeps_frames': False,
         'skeleton': {
             'name': skeleton.name,
             'joint_names': skeleton.joint_names,
             'edges': skeleton.edges,
-        },
-        'versions': {
-            'pose3d_ros': __version__,
-            'numpy': np.__version__,
-            'opencv': cv2.__version__,
-            'openvino': ov.__version__,
-            'python': platform.python_version(),
         },
         'result': asdict(Summary()),
     }
@@ -203,11 +245,16 @@ def _start(
 
 def _nothing_left(job: Job, earlier: Summary, lines: int) -> bool:
     """Return whether an earlier run has done all that is asked for now."""
-    reached_end = earlier.complete and earlier.source_frames == job.source.frame_count
-    analysed = earlier.frames == lines and (reached_end or job.limit == lines)
     overlay = (job.folder / results.OVERLAY_FILE).exists() and earlier.overlay_frames == lines
     frames = len(results.kept_frames(job.folder)) == lines
-    return analysed and (overlay or not job.overlay) and (frames or not job.frames)
+    drawn = (overlay or not job.overlay) and (frames or not job.frames)
+    return drawn and _analysed(job, earlier, lines)
+
+
+def _analysed(job: Job, earlier: Summary, lines: int) -> bool:
+    """Return whether an earlier run has results of all frames that are asked for now."""
+    reached_end = earlier.complete and earlier.source_frames == job.source.frame_count
+    return earlier.frames == lines and (reached_end or job.limit == lines)
 
 
 def _report(job: Job, summary: Summary, new_frames: int, elapsed_s: float) -> None:

@@ -18,6 +18,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 from tqdm import tqdm
 
+from pose3d_ros import going_on
 from pose3d_ros.bag_parts import PartedBag, Topic
 from pose3d_ros.bags import Bag, BagError, BagMessage, messages, open_bag
 from pose3d_ros.msg import PersonArray, Pose3DArray
@@ -31,7 +32,6 @@ from pose3d_ros.nodes.messages import (
 )
 from pose3d_ros.offline import Stages, Trackers
 from pose3d_ros.overlapping import Found, Overlapped, poses_as_in_message
-from pose3d_ros.results import differences
 from pose3d_ros.tracking import Tracker
 from pose3d_ros.tracking3d import MotionOptions, Tracker3D
 from pose3d_ros.video import prefetched
@@ -43,6 +43,7 @@ RESULTS = {
     'poses': 'pose3d_ros/msg/Pose3DArray',
     'markers': 'visualization_msgs/msg/MarkerArray',
 }
+_REMEDY = 'another output, or --overwrite to replace it'
 # More streams than this hold more memory each, and bring little.
 _MOST_STREAMS = 8
 # What a process that is killed loses at the most. Parts are not smaller, since each has an index.
@@ -114,7 +115,7 @@ class Outcome:
 
 
 def earlier_progress(job: BagJob, overwrite: bool) -> Progress:
-    """Return how far an earlier run came; removes what it left if that is wanted.
+    """Return how far an earlier run came that is gone on with: not at all, if it is replaced.
 
     :raises BagError: there is a bag that is not an earlier run's, or one with other settings.
     """
@@ -123,20 +124,16 @@ def earlier_progress(job: BagJob, overwrite: bool) -> Progress:
         return Progress()
     try:
         notes = out.notes or {}
-        settings, progress = notes['settings'], Progress(**notes['progress'])
-    except (KeyError, TypeError) as error:
+        progress = Progress(**notes['progress'])
+        record = {key: dict(notes[key]) for key in ('settings', 'precisions', 'versions')}
+    except (KeyError, TypeError, ValueError) as error:
         raise BagError(
             f'{job.out} is a bag that this `pose3d bag` did not write; give another output'
         ) from error
     if overwrite:
-        out.remove()
         return Progress()
-    if changes := differences(settings, job.settings):
-        listed = ''.join(f'\n  {change}' for change in changes)
-        raise BagError(
-            f'{job.out} holds a run with other settings; give another output, or --overwrite to '
-            f'replace it:{listed}'
-        )
+    if why := going_on.other_settings(record, job.settings, _REMEDY):
+        raise BagError(f'{job.out} {why}')
     return progress
 
 
@@ -151,27 +148,44 @@ def streams_of(threads: int) -> int:
 def find_people(
     job: BagJob, stages: Stages, earlier: Progress, interrupted: Event, streams: int = 1
 ) -> Outcome:
-    """Go through the bag from where an earlier run ended.
+    """Go through the bag from where an earlier run ended; one without a message is replaced.
 
     An interrupt, a damaged input and a camera_info that does not fit leave what was done before.
 
     :param streams: what the stages were loaded with.
-    :raises BagError: the input is damaged or lacks something; the message names it.
+    :raises BagError: the input is damaged or lacks something, or the stages would go on otherwise
+        than the earlier run began; the message names it.
     :raises OSError: the output cannot be written; it holds the parts before.
     """
     with open_bag(job.source) as bag:
         _refuse_taken_topics(job, bag)
         trackers, ids = Trackers(Tracker(), Tracker3D(stages.posenet.skeleton)), set[str]()
+        out = PartedBag(job.out)
+        record = going_on.record_of(job.settings, stages)
         if earlier.messages:
+            record = _record_to_go_on_with(out, stages)
             _feed_again(job, trackers, ids)
+        else:
+            out.remove()
         workers = streams + 2  # in the networks, one before and one behind them
         people: Overlapped[Header] = Overlapped(stages, trackers.boxes, workers)
-        run = _Run(job, bag, earlier, ids, people, trackers.space, workers + 1)
+        run = _Run(job, bag, out, record, earlier, ids, people, trackers.space, workers + 1)
         try:
             run.go(interrupted)
         finally:
             run.close()
         return run.outcome()
+
+
+def _record_to_go_on_with(out: PartedBag, stages: Stages) -> dict[str, Any]:
+    """Return the record of an earlier run.
+
+    :raises BagError: the stages would go on otherwise than it began.
+    """
+    record = out.notes or {}
+    if why := going_on.other_computing(record, stages, _REMEDY):
+        raise BagError(f'{out.path} {why}')
+    return record
 
 
 def _refuse_taken_topics(job: BagJob, bag: Bag) -> None:
@@ -228,6 +242,8 @@ class _Run:
         self,
         job: BagJob,
         bag: Bag,
+        out: PartedBag,
+        record: dict[str, Any],
         earlier: Progress,
         ids: set[str],
         people: Overlapped[Header],
@@ -239,7 +255,7 @@ class _Run:
         self._most_in_work = most_in_work
         self._progress, self._earlier = earlier, earlier
         self._decoder = Decoder(job.source, job.images)
-        self._out = PartedBag(job.out)
+        self._out, self._record = out, record
         self._results = job.topics()
         self._copied = {c.id: Topic.of(c) for c in bag.connections}
         self._make_markers = MarkerMaker()
@@ -330,7 +346,7 @@ class _Run:
 
     def _end_part(self, complete: bool) -> None:
         self._progress = replace(self._progress, complete=complete)
-        self._out.end_part({'settings': self._job.settings, 'progress': vars(self._progress)})
+        self._out.end_part({**self._record, 'progress': vars(self._progress)})
 
     def close(self) -> None:
         """Wait for the networks; a part that was not completed is dropped."""

@@ -32,13 +32,14 @@ class Shot:
     """One image to publish.
 
     :param image: (h, w, 3) uint8 BGR.
-    :param time_ns: when it was taken, from an arbitrary start; of a bag the stamp, exactly, or when
-        it was recorded, where that is zero.
+    :param at_ns: by which it is played: of a bag, when it was recorded, which never jumps.
+    :param stamp_ns: by the clock of the camera, which may jump; 0 = it has none.
     :param camera: the camera that the source itself names, or None.
     """
 
     image: np.ndarray
-    time_ns: int
+    at_ns: int
+    stamp_ns: int
     camera: Camera | None = None
 
 
@@ -81,8 +82,7 @@ def bag_shots(
                 skip(error)
                 continue
             whole += 1
-            time_ns = stamp_ns(content.header) or message.at_ns
-            yield Shot(image, time_ns, cameras.of(info, image))
+            yield Shot(image, message.at_ns, stamp_ns(content.header), cameras.of(info, image))
     if unreadable and not whole:
         raise BagError(f'{path}: none of {unreadable} images can be decoded: {reason}')
     if not whole:

@@ -5,18 +5,20 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import rclpy
+from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from pose3d_ros.bags import BagError
+from pose3d_ros.bags import BagError, is_bag
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes.bag_shots import Shot, bag_shots
@@ -30,7 +32,7 @@ from pose3d_ros.nodes.messages import (
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
 from pose3d_ros.nodes.spinning import spinning
 from pose3d_ros.transport import prepare_process
-from pose3d_ros.video import VideoError, open_source
+from pose3d_ros.video import FOLDER_RATE_HZ, Source, VideoError, open_source
 
 PARAMETERS = (
     Param(
@@ -39,11 +41,12 @@ PARAMETERS = (
         'a video file, image folder, webcam index, rosbag2 folder, .mcap or .db3 file',
         number_too=True,
     ),
-    Param('camera', '', "a ROS camera_info YAML file; '' = the bag's own, or field_of_view_deg"),
+    Param('camera', '', "a ROS camera_info YAML file; '' = field_of_view_deg, or the bag's own"),
     Param(
         'field_of_view_deg',
         0.0,
-        'view angle across the longer image side, where no camera file is given; 0 = assume one',
+        "view angle across the longer image side, where no camera file is given; 0 = the bag's own "
+        'camera_info, or assume one',
         0.0,
         179.0,
     ),
@@ -57,8 +60,8 @@ PARAMETERS = (
         100.0,
     ),
     Param('loop', False, 'start again at the end'),
-    Param('stamps', 'now', 'now: the time of publishing; source: the times in the bag or video',
-          choices=('now', 'source')),
+    Param('stamps', 'now', 'now: the time of publishing; source: the stamps in the bag, as they '
+          'are, or the times in the video, from one frame after 0', choices=('now', 'source')),
     Param('image_transport', 'raw', 'raw: Image; compressed: JPEG on image_raw/compressed',
           choices=('raw', 'compressed')),
     Param('subscribers', 0, 'begin once so many subscribe to the images', 0, 100),
@@ -71,10 +74,44 @@ _IN_FLIGHT = 2
 _ANSWER_TIMEOUT_S = 10.0
 _POLL_S = 0.1  # a signal does not end a wait
 _LOG_EVERY_S = 5.0
+_MAX_STILL_S = 10.0  # a longer gap between images is cut
 # A subscriber that the player has found has not found the player yet, and would miss frames.
 _SETTLE_S = 0.5
 _IMAGE_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
 _START_ERRORS = (BagError, CameraError, ParameterError, VideoError)
+
+
+class _Pace:
+    """When images are due: as far apart as in the source, at a rate.
+
+    :param rate: above 0.
+    :param logger: is told of what is cut.
+    """
+
+    def __init__(self, rate: float, logger: RcutilsLogger) -> None:
+        self._rate, self._logger = rate, logger
+        self._last_ns: int | None = None
+        self._interval_s = 1 / FOLDER_RATE_HZ
+        self._due_s = 0.0
+
+    def due_s(self, at_ns: int) -> float:
+        """Return when the next image is due, by time.monotonic(); the first is at once."""
+        if self._last_ns is None:
+            self._due_s = time.monotonic()
+        elif at_ns > self._last_ns:
+            self._interval_s = (at_ns - self._last_ns) / 1e9
+            if self._interval_s > _MAX_STILL_S:
+                self._logger.warning(
+                    f'{self._interval_s:.0f} s without an image, cut to {_MAX_STILL_S:g} s'
+                )
+                self._interval_s = _MAX_STILL_S
+            self._due_s += self._interval_s / self._rate
+        self._last_ns = at_ns
+        return self._due_s
+
+    def end_s(self) -> float:
+        """Return until when the last image is shown: as long as the one before."""
+        return self._due_s + self._interval_s / self._rate
 
 
 class Player(Node):
@@ -142,33 +179,46 @@ class Player(Node):
 
     def _play_once(self) -> int:
         rate, count = value_of(self, 'rate'), 0
-        start_s, first_ns = 0.0, 0
-        for shot in self._shots():
-            if count == 0:
-                start_s, first_ns = time.monotonic(), shot.time_ns
-            if rate > 0:
-                due_s = start_s + (shot.time_ns - first_ns) / 1e9 / rate
-                self._interrupts.sleep(due_s - time.monotonic())
-            else:
-                self._wait_for_answers(below=_IN_FLIGHT)
-            if self._interrupts.came:
-                break
-            self._publish(shot)
-            count += 1
+        pace = _Pace(rate, self.get_logger()) if rate > 0 else None
+        with closing(self._shots()) as shots:
+            for shot in shots:
+                if pace:
+                    self._interrupts.sleep(pace.due_s(shot.at_ns) - time.monotonic())
+                else:
+                    self._wait_for_answers(below=_IN_FLIGHT)
+                if self._interrupts.came:
+                    break
+                self._publish(shot)
+                count += 1
+        if pace and value_of(self, 'loop'):
+            self._interrupts.sleep(pace.end_s() - time.monotonic())
         return count
 
-    def _shots(self) -> Iterator[Shot]:
+    def _shots(self) -> Generator[Shot, None, None]:
         source = str(value_of(self, 'source'))
         path = Path(source).expanduser()
-        if path.suffix in ('.mcap', '.db3') or (path / 'metadata.yaml').is_file():
+        if is_bag(path):
             topic = value_of(self, 'image_topic')
             yield from bag_shots(path, topic, self._skip, self._do_without)
         else:
-            for frame in open_source(source).frames():
-                if frame.image is None:
-                    self._skip(VideoError(f'{source}: cannot be used: {frame.name}'))
-                else:
-                    yield Shot(frame.image, round(frame.time_s * 1e9))
+            yield from self._frames(open_source(source))
+
+    def _frames(self, source: Source) -> Generator[Shot, None, None]:
+        """Yield the frames of footage; the first at one frame's time, as 0 means 'no stamp'."""
+        count = 0
+        for frame in source.frames():
+            count += 1
+            if frame.image is None:
+                self._skip(VideoError(f'{source.name}: cannot be used: {frame.name}'))
+            else:
+                at_ns = round((frame.time_s + 1 / source.rate_hz) * 1e9)
+                yield Shot(frame.image, at_ns, at_ns)
+        if count < source.frame_count:
+            self.get_logger().warning(
+                f'{source.name} announces {source.frame_count - count} frames more than it holds: '
+                'is it cut short?',
+                once=True,
+            )
 
     def _skip(self, reason: Exception) -> None:
         """Count an image that cannot be read or decoded, and name it once in a while."""
@@ -183,26 +233,20 @@ class Player(Node):
 
         :raises BagError: it is needed, as no parameter gives a camera.
         """
-        if self._given_camera is not None:
-            return
-        degrees = value_of(self, 'field_of_view_deg')
-        if not degrees:
+        if self._given_camera is None and not value_of(self, 'field_of_view_deg'):
             raise BagError(f"{fault}; give parameter 'camera' or 'field_of_view_deg'") from fault
-        self.get_logger().warning(
-            f'{fault}. The field of view of {degrees:g} degrees counts', once=True
-        )
 
     def _publish(self, shot: Shot) -> None:
         header = Header(frame_id=value_of(self, 'frame_id'))
-        at_ns = shot.time_ns
+        stamp = shot.stamp_ns
         if value_of(self, 'stamps') == 'now':
-            at_ns = self.get_clock().now().nanoseconds
-        header.stamp = stamp_of(at_ns)
+            stamp = self.get_clock().now().nanoseconds
+        header.stamp = stamp_of(stamp)
         self._infos.publish(camera_to_info(self._camera_of(shot), header))
         if value_of(self, 'rate') == 0:
             with self._answered:
-                self._unanswered.append(at_ns)
-                self._undetected.append(at_ns)
+                self._unanswered.append(stamp)
+                self._undetected.append(stamp)
         if value_of(self, 'image_transport') == 'raw':
             self._images.publish(image_to_message(shot.image, header))
         else:
@@ -211,18 +255,17 @@ class Player(Node):
             self._images.publish(jpeg)
 
     def _camera_of(self, shot: Shot) -> Camera:
-        """Return the camera by file, else the source's own, else by field of view."""
+        """Return the camera by file, else by field of view, else the source's own or a guess."""
         height, width = shot.image.shape[:2]
-        given = self._given_camera
+        given, degrees = self._given_camera, value_of(self, 'field_of_view_deg')
         if given is not None and (given.width, given.height) != (width, height):
             raise CameraError(
                 f'{given.source} is for {given.width} x {given.height} pixels, but the images '
                 f'have {width} x {height}'
             )
-        camera = given or shot.camera or self._camera
+        camera = given or (None if degrees else shot.camera) or self._camera
         if camera is not None and (camera.width, camera.height) == (width, height):
             return camera
-        degrees = value_of(self, 'field_of_view_deg')
         self._camera = (
             Camera.from_field_of_view(width, height, degrees)
             if degrees
