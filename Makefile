@@ -41,11 +41,6 @@ demo: setup
 # file loads once, and what its nodes leave in their ROS domain, stays there. The files come in the
 # order of their names, of which the last are soon done: neither process waits long for the other.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-# The trainings, to which signals are sent, have processes of their own: one in which ROS had been at
-# work before was three times ended by a segmentation fault, once in ROS's library. The cause is not
-# known: native signal handlers of ROS that outlast rclpy.try_shutdown, and loader processes forked
-# beside ROS and OpenVINO, were tried by themselves, and ended none.
-ALONE := test/test_train_smoke.py test/test_training.py
 TESTED := default blazepose clips vtest motions backbones
 
 # MEASURED=1: which lines and branches they reach, and whether enough. That takes a third longer with
@@ -55,8 +50,7 @@ PYTEST := $(if $(MEASURED),$(VENV)/bin/coverage run -m pytest --timeout 600,$(VE
 test: setup $(VENV)/.torch
 	$(VENV)/bin/pose3d fetch $(TESTED)
 	$(if $(MEASURED),$(VENV)/bin/coverage erase)
-	$(PYTEST) $(SIDE_BY_SIDE) $(ALONE:%=--ignore %)
-	$(PYTEST) $(SIDE_BY_SIDE) $(ALONE)
+	$(PYTEST) $(SIDE_BY_SIDE)
 	$(if $(MEASURED),$(VENV)/bin/coverage combine --quiet)
 	$(if $(MEASURED),$(VENV)/bin/coverage json --quiet -o - | $(VENV)/bin/python test/coverage_table.py)
 

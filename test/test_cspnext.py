@@ -16,6 +16,7 @@ from pose3d_ros import weights  # noqa: E402
 from pose3d_ros.models import export, onnx_files  # noqa: E402
 from pose3d_ros.models.crops3dmppe import MEAN, STD  # noqa: E402
 from pose3d_ros.models.cspnext import CspNext  # noqa: E402
+from pose3d_ros.models.openvino_core import core  # noqa: E402
 from pose3d_ros.models.posenet import PoseNet  # noqa: E402
 from pose3d_ros.models.rootnet import RootNet  # noqa: E402
 from pose3d_ros.models.rtmpose_backbone import load_rtmpose  # noqa: E402
@@ -33,11 +34,10 @@ def backbone() -> CspNext:
 
 
 def test_its_features_are_rtmpose_s(backbone: CspNext) -> None:
-    core = ov.Core()
-    model = core.read_model(str(weights.path('rtmpose_s')))
+    model = core().read_model(str(weights.path('rtmpose_s')))
     last = [op for op in model.get_ordered_ops() if op.get_type_name() == 'Convolution'][-1]
     cut = ov.Model([last.input_value(0)], model.get_parameters())
-    theirs = core.compile_model(cut, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+    theirs = core().compile_model(cut, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
     image = np.random.default_rng(0).standard_normal((1, 3, 256, 192)).astype(np.float32)
     wanted = theirs(image)[0]
     # of 3DMPPE's input for the same pixels

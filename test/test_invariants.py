@@ -11,7 +11,6 @@ from functools import cache
 
 import cv2
 import numpy as np
-import openvino as ov
 import pytest
 from bodies import body
 from hypothesis import given, settings
@@ -24,6 +23,7 @@ from pose3d_ros.crops import Crops
 from pose3d_ros.models.blazepose import SCALE_STDDEV, BlazePose, BlazePoseNet
 from pose3d_ros.models.body_size import BodySize, root_depths
 from pose3d_ros.models.keypoint_rootnet import KeypointRootNet
+from pose3d_ros.models.openvino_core import core
 from pose3d_ros.models.rtmpose import RTMPose
 from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.people import Keypoints, Persons, Poses
@@ -209,7 +209,7 @@ def test_a_mirrored_image_is_the_mirrored_scene_with_sides_swapped() -> None:
 def test_bf16_is_near_f32() -> None:
     """Depths within 2 %, joints within 40 mm about the hips; without bf16 the option is refused."""
     options = RuntimeOptions(precision='bf16')
-    if 'BF16' not in ov.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+    if 'BF16' not in core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
         with pytest.raises(Exception, match='bf16'):
             RTMPose(weights.path('rtmpose_s'), options)
         return

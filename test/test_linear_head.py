@@ -5,13 +5,13 @@
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
 from real import people_image
 
 from pose3d_ros import weights
 from pose3d_ros.crops import Crops
 from pose3d_ros.models.linear_head import FEATURES, split_heads
+from pose3d_ros.models.openvino_core import core
 from pose3d_ros.models.runtime import Network
 from pose3d_ros.models.session import ImageInput, RuntimeOptions
 
@@ -53,7 +53,7 @@ def test_a_sigmoid_behind_the_layer_is_left_to_the_caller() -> None:
 
 
 @pytest.mark.skipif(
-    'BF16' not in ov.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'),
+    'BF16' not in core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'),
     reason='this processor does not compute in bf16',
 )
 def test_in_bf16_the_layer_apart_is_nearer_by_far() -> None:

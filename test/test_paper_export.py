@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import openvino as ov
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from paper import PaperFiles, expected, needed_torch
@@ -24,6 +23,7 @@ from pose3d_ros.models import export, onnx_files  # noqa: E402
 from pose3d_ros.models.crops3dmppe import MEAN, STD  # noqa: E402
 from pose3d_ros.models.export import Difference, Exportable, ExportError  # noqa: E402
 from pose3d_ros.models.onnx_files import OnnxFileError  # noqa: E402
+from pose3d_ros.models.openvino_core import core  # noqa: E402
 from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable  # noqa: E402
 from pose3d_ros.models.stages3dmppe import joint_cells  # noqa: E402
 from pose3d_ros.skeletons import HUMAN36M, HUMAN36M_17, MUCO, MUPOTS, Skeleton  # noqa: E402
@@ -90,7 +90,7 @@ def test_what_bf16_costs(paper_files: PaperFiles) -> None:
 @pytest.mark.parametrize('name', ['rootnet', 'posenet'])
 def test_the_graph_takes_any_batch(paper_files: PaperFiles, name: str) -> None:
     """As it is in the file, with inputs as it says of itself that it takes them."""
-    network = ov.Core().compile_model(
+    network = core().compile_model(
         str(paper_files.exported[name]), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'}
     )
     images = (WANTED['crops_rgb'] - np.float32(MEAN)) / np.float32(STD)

@@ -19,6 +19,7 @@ from pose3d_ros.crops import Crops
 from pose3d_ros.evaluation import box_overlaps
 from pose3d_ros.models import precision, rtmpose, yolox
 from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.openvino_core import core
 from pose3d_ros.models.openvino_session import read_network, with_uint8_input
 from pose3d_ros.models.quantization import EightBits, join_swish, quantize, shared_ranges
 from pose3d_ros.models.rtmpose import RTMPose
@@ -47,7 +48,7 @@ def small() -> ov.Model:
 
 
 def computed(model: ov.Model, image: np.ndarray = IMAGE) -> np.ndarray:
-    compiled = ov.Core().compile_model(model, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+    compiled = core().compile_model(model, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
     result: np.ndarray = compiled([image])[0].copy()
     return result
 
@@ -136,7 +137,7 @@ NETWORKS = {
 @pytest.mark.parametrize('name', NETWORKS)
 def test_the_table_has_all_tensors_but_the_spared(name: str) -> None:
     source, _, outputs = NETWORKS[name]
-    network = read_network(ov.Core(), source(), outputs, False)
+    network = read_network(source(), outputs, False)
     join_swish(network)
     every = {tensor for group in shared_ranges(network) for tensor in group}
     assert EightBits.of(name).ranges.keys() == every - set(command.SPARED[name])
@@ -145,10 +146,10 @@ def test_the_table_has_all_tensors_but_the_spared(name: str) -> None:
 def rounded(name: str) -> ov.CompiledModel:
     """Return the network in 8 bits, also where the processor is no faster in them."""
     source, image, outputs = NETWORKS[name]
-    network = read_network(ov.Core(), source(), outputs, False)
+    network = read_network(source(), outputs, False)
     quantize(network, EightBits.of(name).ranges)
     properties = {'INFERENCE_PRECISION_HINT': 'f32'}
-    return ov.Core().compile_model(with_uint8_input(network, image), 'CPU', properties)
+    return core().compile_model(with_uint8_input(network, image), 'CPU', properties)
 
 
 class Rounded:

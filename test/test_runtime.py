@@ -3,6 +3,8 @@
 """What runs a network, in each runtime: its input as promised, batches of any size, threads in
 turns."""
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +12,6 @@ from time import perf_counter
 
 import numpy as np
 import onnx
-import openvino as ov
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +20,10 @@ from real import people, people_image
 
 from pose3d_ros import weights
 from pose3d_ros.crops import Crops
+from pose3d_ros.models import openvino_core
 from pose3d_ros.models import precision as precisions
 from pose3d_ros.models.batches import Batches
+from pose3d_ros.models.openvino_core import core
 from pose3d_ros.models.openvino_session import OpenVinoSession
 from pose3d_ros.models.precision import choose_precision, fastest, native_precisions
 from pose3d_ros.models.quantization import EightBits
@@ -306,7 +309,7 @@ def test_the_fastest_is_that_of_the_least_time(
 
 
 def test_the_probes_of_all_precisions_run_here() -> None:
-    native = native_precisions(ov.Core(), 'CPU')
+    native = native_precisions(core(), 'CPU')
     for precision in native:
         assert precisions._seconds(precisions._probe_request('CPU', precision)) > 0
     assert fastest('CPU', ('f32', 'bf16', 'i8'), native) in native
@@ -339,3 +342,26 @@ def test_bf16_is_near_f32_on_real_crops() -> None:
     assert off[exact.scores > 0.5].max() < 6
     assert np.abs(exact.scores - coarse.scores).max() < 0.15
     assert off.max() > 0, 'bf16 was not used'
+
+
+def test_a_signal_finds_its_stack_when_networks_are_gone() -> None:
+    """OpenVINO gives a thread a stack for handlers: one that lay in what is freed ended us."""
+    code = (
+        'import gc, os, signal\n'
+        'from pose3d_ros import weights\n'
+        'from pose3d_ros.models.rtmpose import RTMPose\n'
+        "signal.signal(signal.SIGTERM, lambda *_: print('handled', flush=True))\n"
+        "networks = [RTMPose(weights.path('rtmpose_s')) for _ in range(2)]\n"
+        'while networks:\n'
+        '    networks.pop(0)\n'
+        '    gc.collect()\n'
+        '    os.kill(os.getpid(), signal.SIGTERM)\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, ['handled', 'handled']), done.stderr
+
+
+def test_all_of_the_package_shares_one_core() -> None:
+    package = Path(openvino_core.__file__).parents[1]
+    makers = [p.name for p in package.rglob('*.py') if 'ov.Core()' in p.read_text()]
+    assert makers == ['openvino_core.py']

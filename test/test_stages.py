@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import pytest
 from real import people, people_image
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.openvino_core import core
 from pose3d_ros.models.precision import fastest, native_precisions
 from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.stages import DETECTORS, POSENETS, ROOTNETS
@@ -53,7 +53,7 @@ def test_an_absent_device_is_said_before_the_first_image(stage: str, name: str) 
 
 
 def test_all_default_networks_run_in_what_is_accurate_and_fastest_here() -> None:
-    native = native_precisions(ov.Core(), 'CPU')
+    native = native_precisions(core(), 'CPU')
     every: list[tuple[Any, str, tuple[str, ...]]] = [
         (DETECTORS, 'yolox', ('f32', 'bf16', 'i8')),
         (ROOTNETS, 'keypoints', ('f32', 'bf16')),  # 8 bits cost it accuracy

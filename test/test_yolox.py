@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
-import openvino as ov
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from real import F32, people, people_image, street_image, yolox
 
 from pose3d_ros import weights
 from pose3d_ros.models.detection import DetectorOptions, OptionsError
+from pose3d_ros.models.openvino_core import core
 from pose3d_ros.models.yolox import (
     NMS_IOU,
     YOLOX,
@@ -43,8 +43,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def test_equals_the_published_graph(image: object) -> None:
     """The file's own boxes, decoded and suppressed inside it, at the one size that it takes."""
     canvas, _ = letterbox(image(), 416, 416)  # type: ignore[operator]
-    core = ov.Core()
-    published = core.compile_model(
+    published = core().compile_model(
         str(weights.path('yolox_tiny')), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'}
     )
     result = published(canvas[None].transpose(0, 3, 1, 2).astype(np.float32))

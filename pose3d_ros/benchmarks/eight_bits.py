@@ -24,6 +24,7 @@ from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.evaluation import box_overlaps
 from pose3d_ros.models import rtmpose, yolox
 from pose3d_ros.models.detection import DetectorOptions
+from pose3d_ros.models.openvino_core import core
 from pose3d_ros.models.openvino_session import read_network, with_uint8_input
 from pose3d_ros.models.quantization import EightBits, Ranges, join_swish, shared_ranges
 from pose3d_ros.models.rtmpose import RTMPose
@@ -55,12 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
     images = frames(_MEASURED)
     found = {
         'yolox_tiny': measure(
-            read_network(ov.Core(), open_yolox(), yolox.HEAD_NAMES, False),
+            read_network(open_yolox(), yolox.HEAD_NAMES, False),
             yolox.INPUT,
             [canvas(image)[None] for image in images],
         ),
         'rtmpose_s': measure(
-            read_network(ov.Core(), weights.path('rtmpose_s'), rtmpose.OUTPUTS, False),
+            read_network(weights.path('rtmpose_s'), rtmpose.OUTPUTS, False),
             rtmpose.INPUT,
             [
                 crops_of(persons).cut(image)
@@ -120,7 +121,7 @@ def measure(network: ov.Model, image: ImageInput, batches: Sequence[np.ndarray])
     inside = [name for name in tensors if name not in given]
     watched = ov.Model([tensors[name] for name in inside], network.get_parameters(), 'ranges')
     request = (
-        ov.Core()
+        core()
         .compile_model(with_uint8_input(watched, image), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
         .create_infer_request()
     )

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import openvino as ov
 
+from pose3d_ros.models.openvino_core import core
 from pose3d_ros.models.precision import fastest, native_precisions
 from pose3d_ros.tables import Table
 
@@ -66,10 +67,9 @@ def _plain(table: Table) -> dict[str, object]:
 
 def machine() -> dict[str, str | int | bool]:
     """Return what of this machine bears on results."""
-    core = ov.Core()
-    native = native_precisions(core, 'CPU')
+    native = native_precisions(core(), 'CPU')
     return {
-        'processor': core.get_property('CPU', 'FULL_DEVICE_NAME').strip(),
+        'processor': core().get_property('CPU', 'FULL_DEVICE_NAME').strip(),
         'cores': len(os.sched_getaffinity(0)),
         'bf16': 'bf16' in native,
         'bf16_is_faster': fastest('CPU', ('f32', 'bf16'), native) == 'bf16',

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
+from pose3d_ros.models.openvino_core import core
+
 #: The name of the tensor that the layers read.
 FEATURES = 'features'
 
@@ -46,7 +48,7 @@ def split_heads(model: Path, outputs: Sequence[str]) -> tuple[ov.Model, list[Lin
     :param outputs: names of the outputs, each of a convolution over all of the same tensor.
     :raises ValueError: the file is another network.
     """
-    network = ov.Core().read_model(str(model))
+    network = core().read_model(str(model))
     ends = {name: end for end in network.outputs for name in end.names}
     if missing := [name for name in outputs if name not in ends]:
         raise ValueError(f'{model} is another network: it has no output {", ".join(missing)}')

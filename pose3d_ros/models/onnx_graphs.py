@@ -12,6 +12,7 @@ import openvino as ov
 from onnx import TensorProto, helper, numpy_helper
 from onnx.utils import Extractor
 
+from pose3d_ros.models.openvino_core import core
 from pose3d_ros.models.openvino_to_onnx import to_onnx
 from pose3d_ros.models.session import ANY, ImageInput, require_outputs
 
@@ -32,7 +33,7 @@ def load(model: Path | bytes | ov.Model) -> onnx.ModelProto:
         return onnx.load_from_string(model)
     if isinstance(model, Path) and model.suffix != '.tflite':
         return onnx.load(model)
-    return to_onnx(ov.Core().read_model(str(model)) if isinstance(model, Path) else model)
+    return to_onnx(core().read_model(str(model)) if isinstance(model, Path) else model)
 
 
 def cut(

@@ -10,6 +10,7 @@ import numpy as np
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
+from pose3d_ros.models.openvino_core import core
 from pose3d_ros.models.precision import choose_precision
 from pose3d_ros.models.quantization import EightBits, quantize
 from pose3d_ros.models.session import ANY, ImageInput, RuntimeOptions, require_outputs
@@ -27,13 +28,12 @@ class OpenVinoSession:
         bf16_is_accurate: bool,
         eight_bits: EightBits | None,
     ) -> None:
-        core = ov.Core()
-        self.precision = choose_precision(core, options, bf16_is_accurate, eight_bits)
-        network = read_network(core, model, outputs, options.max_batch == 1)
+        self.precision = choose_precision(core(), options, bf16_is_accurate, eight_bits)
+        network = read_network(model, outputs, options.max_batch == 1)
         if self.precision == 'i8' and eight_bits is not None:
             quantize(network, eight_bits.ranges)
         self.streams = options.streams if options.device == 'CPU' else 1
-        compiled = core.compile_model(
+        compiled = core().compile_model(
             with_uint8_input(network, image),
             options.device,
             _properties(self.precision, options, self.streams),
@@ -75,14 +75,12 @@ def _properties(
     return properties
 
 
-def read_network(
-    core: ov.Core, model: Path | bytes | ov.Model, outputs: Sequence[str], one: bool
-) -> ov.Model:
+def read_network(model: Path | bytes | ov.Model, outputs: Sequence[str], one: bool) -> ov.Model:
     """Return the network cut to the wanted outputs, for one image at a time or any number."""
     if isinstance(model, ov.Model):
         network = model
     else:
-        network = core.read_model(model if isinstance(model, bytes) else str(model))
+        network = core().read_model(model if isinstance(model, bytes) else str(model))
     by_name = {name: output for output in network.outputs for name in output.names}
     require_outputs(outputs, by_name, model if isinstance(model, Path) else 'the graph')
     results = [by_name[name].get_node() for name in outputs]

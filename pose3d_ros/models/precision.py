@@ -11,6 +11,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
+from pose3d_ros.models import openvino_core
 from pose3d_ros.models.quantization import EightBits, quantize
 from pose3d_ros.models.session import DeviceUnavailable, RuntimeOptions, RuntimeUnavailable
 
@@ -111,7 +112,7 @@ def _probe_request(device: str, precision: str) -> ov.InferRequest:
         quantize(probe, {'image': (0.0, 1.0), 'between': (0.0, 16.0)})
         precision = 'f32'  # what is left
     properties = {'INFERENCE_PRECISION_HINT': precision}
-    return ov.Core().compile_model(probe, device, properties).create_infer_request()
+    return openvino_core.core().compile_model(probe, device, properties).create_infer_request()
 
 
 def _probe() -> ov.Model:
