@@ -13,7 +13,7 @@ from managing import Manager
 from sensor_msgs.msg import CameraInfo, Image
 
 from pose3d_ros.camera import Camera
-from pose3d_ros.msg import PersonArray
+from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes import joining
 from pose3d_ros.nodes.inputs import Frame, Unusable
 from pose3d_ros.nodes.messages import camera_to_info, image_to_message
@@ -166,9 +166,31 @@ def test_who_joins_for_itself_subscribes_to_all(graph: Any, fakes: Fakes) -> Non
     graph.add(PoseNetNode())
     topics = ('camera_info', 'image_raw', 'roots', 'detections')
     graph.wait(
-        lambda: [graph.node.count_subscribers(topic) for topic in topics] == [1, 1, 1, 0],
+        lambda: [graph.node.count_subscribers(topic) for topic in topics] == [1, 1, 1, 1],
         'its subscriptions',
     )
+
+
+def test_images_whose_people_were_found_wait_for_their_roots(graph: Any, fakes: Fakes) -> None:
+    """However many images come meanwhile: a detector may take longer than all that wait."""
+    node = PoseNetNode(**settings(field_of_view_deg=60.0, buffer=4))
+    graph.add(node)
+    poses, source = graph.collect(Pose3DArray, 'poses'), Source(graph)
+    found, roots = (graph.publisher(PersonArray, topic) for topic in ('detections', 'roots'))
+
+    def taken(topic: str, count: int) -> None:
+        (one,) = (one for one in node._inputs if one.topic == f'/{topic}')
+        graph.wait(lambda: one.count == count, f'{count} messages on {topic}')
+
+    for number in range(1, 21):
+        source.image_at(number)
+        taken('image_raw', number)
+        if number == 10:
+            found.publish(PersonArray(header=header_at(number)))
+            taken('detections', 1)
+    roots.publish(PersonArray(header=header_at(10)))
+    graph.wait(lambda: poses, 'poses')
+    assert poses[0].header == header_at(10)
 
 
 def test_one_process_has_one_camera(graph: Any, fakes: Fakes) -> None:

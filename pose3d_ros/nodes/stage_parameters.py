@@ -86,7 +86,14 @@ STAGE = (
         60_000.0,
         fixed=False,
     ),
-    Param('buffer', 16, 'images that wait for their people, each as large as it is', 1, 256),
+    Param(
+        'buffer',
+        16,
+        "images that wait for their people, each as large as it is: 8 for each of the 'streams' of "
+        'the stages before, however long these take',
+        1,
+        256,
+    ),
     Param(
         'warn_after_s',
         5.0,
