@@ -131,21 +131,29 @@ def test_what_waited_when_it_was_deactivated_is_forgotten(graph: Any, fakes: Fak
 
 
 def test_a_stamp_of_zero_is_skipped_counted_and_said(
-    graph: Any, fakes: Fakes, capfd: pytest.CaptureFixture[str]
+    graph: Any,
+    fakes: Fakes,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     joined = Joined(graph)
     joined.images(0.0, 0.0)
-    joined.persons(0.0)
+    monkeypatch.setattr(joining, 'PATIENCE_S', 0.0)
+    joined.persons(0.0, 0.0)
     counts = joined.node.accounting
     graph.wait(lambda: counts.skipped == 2, 'the skipped frames')
     assert (counts.received, counts.skipped, counts.unmatched) == (2, 2, 0)
-    (said,) = re.findall('frame skipped: .*', capfd.readouterr().err)  # now and then, not each time
+    assert not len(joined.node._joiner)
+    err = capfd.readouterr().err
+    assert 'without their image' not in err, 'a larger buffer would not help'
+    (said,) = re.findall('frame skipped: .*', err)  # now and then, not each time
     assert re.search(
         'frame skipped: its stamp is zero, so that the people of one image cannot be told from '
         r'those of another\. Let the camera driver set header\.stamp, or run the three stages in '
         r'one process \(pipeline\), which needs no join$',
         said,
     )
+    monkeypatch.setattr(joining, 'PATIENCE_S', 60.0)
     joined.images(1.0)
     joined.persons(1.0)
     joined.results(1.0)

@@ -313,6 +313,8 @@ class JoiningStage(Stage):
         self._joiner.announce(stamp_ns(message.header))
 
     def _take_persons(self, message: PersonArray) -> None:
+        if not stamp_ns(message.header):
+            return  # of an image that was counted as skipped, and named
         self._join(self._joiner.add_right, message)
 
     def _join(self, add: Callable[[int, S], tuple[Frame, PersonArray] | None], thing: S) -> None:
