@@ -60,9 +60,13 @@ class Manager:
 
     def enable(self, enabled: bool) -> str:
         """Ask the node to take images, or none; return what it says to that."""
-        response = self._call(SetBool, 'enable', SetBool.Request(data=enabled))
+        response = self.ask_to_enable(enabled)
         assert response.success
         return str(response.message)
+
+    def ask_to_enable(self, enabled: bool) -> SetBool.Response:
+        """Ask the node to take images, or none; return its answer."""
+        return self._call(SetBool, 'enable', SetBool.Request(data=enabled))
 
     def _call(self, kind: type, service: str, request: object) -> Any:
         client = self._clients.get(service)

@@ -208,6 +208,54 @@ def test_what_cannot_be_activated_is_not_set_to_work_by_enable(
     graph.wait(lambda: graph.node.count_subscribers('image_raw') == 1, 'the subscription')
 
 
+def besteffort() -> dict[str, Any]:
+    """Return node options with an override that is none, of the second subscription of rootnet."""
+    name = 'qos_overrides./image_raw.subscription.reliability'
+    return settings(field_of_view_deg=60.0, autostart=False, **{name: 'besteffort'})
+
+
+def test_of_what_is_activated_half_way_nothing_stays(
+    graph: Any, fakes: Fakes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    node = RootNetNode(**besteffort())
+    graph.add(node)
+    manager = Manager(graph, 'rootnet')
+    before = len(list(node.subscriptions))
+    assert manager.change('configure')
+    for _ in range(2):
+        assert not manager.change('activate') and manager.state() == 'inactive'
+        assert len(list(node.subscriptions)) == before
+        assert (
+            'no subscription is possible with the parameters '
+            "'qos_overrides./image_raw.subscription.*': Unexpected QoS override for policy "
+            '`reliability`: `besteffort`'
+        ) in (said := capfd.readouterr().err)
+        assert 'Traceback' not in said
+
+
+def test_what_enable_cannot_set_to_work_says_why_and_stays_disabled(
+    graph: Any, fakes: Fakes
+) -> None:
+    node = RootNetNode(**besteffort())
+    graph.add(node)
+    manager = Manager(graph, 'rootnet')
+    assert manager.enable(False) == 'unconfigured'
+    assert manager.change('configure') and manager.change('activate')
+    for _ in range(2):
+        answer = manager.ask_to_enable(True)
+        assert not answer.success and 'qos_overrides./image_raw' in answer.message
+        assert manager.enable(False) == 'disabled'
+
+
+def test_an_override_that_is_none_ends_an_autostart_in_a_line(graph: Any) -> None:
+    override = 'qos_overrides./image_raw.subscription.depth:=many'
+    with started('detector', override) as running:
+        said, _ = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert 'Traceback' not in said
+    assert said.splitlines()[-1].startswith('error: no subscription is possible with the param')
+
+
 def test_the_stages_of_a_pipeline_are_managed_each(graph: Any, fakes: Fakes) -> None:
     detector, rootnet, posenet = stages = make_pipeline()
     graph.add(*stages)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """detector: images to the boxes of people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -98,11 +98,11 @@ class DetectorNode(Stage):
         """Forget the detector."""
         del self._detector
 
-    def subscribe(self) -> Sequence[Input]:
+    def subscribe(self) -> Iterator[Input]:
         """Subscribe to the images; who was tracked before may be somebody else by now."""
         self._tracker = Tracker() if value_of(self, 'track') else None
         self._detected_shape, self._last_s = (), 0.0
-        return [image_input(self, self.submit, self._is_idle, self._drop_missed)]
+        yield image_input(self, self.submit, self._is_idle, self._drop_missed)
 
     def _is_idle(self) -> bool:
         return self._worker.is_idle

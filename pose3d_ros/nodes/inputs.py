@@ -15,6 +15,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.qos import (
     QoSCompatibility,
@@ -33,7 +34,7 @@ from pose3d_ros.nodes.messages import (
     image_from_compressed,
     image_from_message,
 )
-from pose3d_ros.nodes.parameters import value_of
+from pose3d_ros.nodes.parameters import ParameterError, value_of
 from pose3d_ros.transport import segment_bytes
 
 #: Depth 1: the middleware keeps the newest, never a queue.
@@ -125,6 +126,7 @@ class Input:
     :param wanted: whether a message is to be taken now; None = always.
     :param missed: told how many messages a newer one replaced before they were taken, or were lost
         on the way: by the publisher's numbers, where the middleware tells them.
+    :raises ParameterError: what the parameters qos_overrides say is no quality of service.
     """
 
     def __init__(
@@ -152,17 +154,22 @@ class Input:
         self._warned_s -= _WARN_EVERY_S
         # a copy, which rclpy changes to what the parameters qos_overrides say
         self._qos = copy.copy(qos)
-        self._subscription = node.create_subscription(
-            message_type,
-            topic,
-            self._take,
-            self._qos,
-            raw=raw,
-            callback_group=InputGroup(wanted),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
         #: Its name in the graph.
-        self.topic = str(self._subscription.topic_name)
+        self.topic = str(node.resolve_topic_name(topic))
+        try:
+            self._subscription = node.create_subscription(
+                message_type,
+                topic,
+                self._take,
+                self._qos,
+                raw=raw,
+                callback_group=InputGroup(wanted),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+        except (RuntimeError, InvalidParameterTypeException) as error:
+            raise ParameterError(
+                f'no subscription is possible with the parameters {self._overrides()}: {error}'
+            ) from error
 
     def close(self) -> None:
         """Take nothing any more: the middleware does not even receive it."""
@@ -251,7 +258,7 @@ class Input:
         if misfits:
             return (
                 f'{text}These do not fit together ({"; ".join(sorted(misfits))}): change the '
-                f"publisher, or the parameters 'qos_overrides.{self.topic}.subscription.*'"
+                f'publisher, or the parameters {self._overrides()}'
             )
         room = self._room_bytes
         here = '' if room is None else f'{room / 1e6:.1f} MB with the settings here; '
@@ -259,6 +266,9 @@ class Input:
             f'{text}Is the publisher idle, or are its messages larger than its shared memory '
             f'({here}README, "Large images")?'
         )
+
+    def _overrides(self) -> str:
+        return f"'qos_overrides.{self.topic}.subscription.*'"
 
     def _who_else(self) -> str:
         """Return what topics could be meant, the most similar first."""

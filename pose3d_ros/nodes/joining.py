@@ -4,7 +4,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -281,20 +281,20 @@ class JoiningStage(Stage):
             raise Unusable(f'{source.get_name()}, which has the camera, is not configured')
         return source.camera.camera_of(frame)
 
-    def subscribe(self) -> Sequence[Input]:
+    def subscribe(self) -> Iterator[Input]:
         """Subscribe to camera_info, and where they are not handed over, to images and people."""
-        inputs = [] if self._lender else [self.camera.subscribe()]
+        if not self._lender:
+            yield self.camera.subscribe()
         if self._joined:
-            return inputs
+            return
         # what waited has been joined with what came since, or never will be
         self._joiner = Joiner(value_of(self, 'buffer'))
-        persons = Input(self, self._topic, PersonArray, self._topic, RESULT_QOS, self._take_persons)
-        inputs = [image_input(self, self._take_frame), persons, *inputs]
-        if (topic := self._announced) is None:
-            return inputs
-        # where nobody announces, its people tell what they can
-        told = Input(self, topic, PersonArray, topic, RESULT_QOS, self._take_news, needed=False)
-        return [*inputs, told]
+        yield image_input(self, self._take_frame)
+        people, news = self._topic, self._announced
+        yield Input(self, people, PersonArray, people, RESULT_QOS, self._take_persons)
+        if news is not None:
+            # where nobody announces, the people themselves tell what they can
+            yield Input(self, news, PersonArray, news, RESULT_QOS, self._take_news, needed=False)
 
     def _take_frame(self, frame: Frame) -> None:
         if not stamp_ns(frame.header):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """posenet: pelvises of people to all their joints in metres, and pictures of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,10 +127,10 @@ class PoseNetNode(JoiningStage):
         if self._target:
             self._target.close()
 
-    def subscribe(self) -> Sequence[Input]:
+    def subscribe(self) -> Iterator[Input]:
         """Subscribe; ids may be others' by now, and who was there before has gone on unseen."""
         self._tracker = Tracker3D(self._posenet.skeleton)
-        return super().subscribe()
+        yield from super().subscribe()
 
     def compute(self, frame: Frame, given: Persons | PersonArray) -> _Found:
         """Estimate the poses of an image's people."""
