@@ -14,12 +14,12 @@ VOLUME /weights
 WORKDIR /ws
 
 # what has no rosdep key, or one that pip cannot follow beside the system's packages; in an
-# environment that sees those
+# environment that sees those. Ubuntu's OpenCV needs NumPy 1, which pip would replace
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3-venv \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv --system-site-packages /venv \
-    && /venv/bin/pip install --no-cache-dir openvino onnx rosbags
+    && /venv/bin/pip install --no-cache-dir openvino onnx rosbags 'numpy<2'
 ENV PATH=/venv/bin:$PATH VIRTUAL_ENV=/venv
 
 # package.xml alone first: a change of the sources does not install its dependencies anew

@@ -69,7 +69,7 @@ SHARED = [a for a in pipeline_launch.ARGUMENTS if a.name not in FIXED]
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return the arguments, the pipeline with its environment and RViz, and the player."""
+    """Return the arguments, the pipeline with RViz, and the player."""
     pipeline = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(PIPELINE), launch_arguments=FIXED.items()
     )

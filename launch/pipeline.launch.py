@@ -31,14 +31,11 @@ from launch.actions import (
     DeclareLaunchArgument,
     OpaqueFunction,
     RegisterEventHandler,
-    SetEnvironmentVariable,
 )
 from launch.conditions import IfCondition
 from launch.event_handlers import OnShutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-
-from pose3d_ros.transport import child_environment
 
 SHARE = Path(get_package_share_directory('pose3d_ros'))
 STAGES = ('detector', 'rootnet', 'posenet')
@@ -184,14 +181,8 @@ ARGUMENTS = [
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return the arguments, the environment, the nodes and RViz."""
-    return LaunchDescription([*ARGUMENTS, *environment(), OpaqueFunction(function=nodes), rviz()])
-
-
-def environment() -> list[Action]:
-    """Return what lets large images through, also from a camera driver that is started later."""
-    wanted = child_environment().items()
-    return [SetEnvironmentVariable(k, v) for k, v in wanted if os.environ.get(k) != v]
+    """Return the arguments, the nodes and RViz."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=nodes), rviz()])
 
 
 def nodes(context: LaunchContext) -> list[Action]:

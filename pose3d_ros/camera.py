@@ -20,6 +20,11 @@ FALLBACK_FIELD_OF_VIEW_DEG = 60.0
 _ITERATIONS = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 100, 1e-9)
 _LOST_PX = 0.5
 
+# Of a fisheye: x/z and y/z of a direction across the axis are infinite, of one behind it they are
+# those of the opposite direction. What is farther from the axis is taken to be there.
+_WIDEST = np.radians(85.0)
+_ANGLES = np.linspace(0.0, _WIDEST, 2000)
+
 _LONGEST_SIDE_PX = 2**31 - 1  # OpenCV's own
 DISTORTION_MODELS = ('plumb_bob', 'rational_polynomial', 'equidistant')
 
@@ -175,6 +180,7 @@ class Camera:
 
         Where no direction leads to a pixel outside the image (a lens model bends back beyond what
         it was calibrated on), the lens is taken to shift it as much as the border's nearest pixel.
+        Directions more than 85 degrees from the axis, which a fisheye sees, are given as of 85.
 
         :param pixels: (..., 2) pixels of the original image.
         :return: (..., 2) x/z and y/z in the optical frame.
@@ -197,15 +203,39 @@ class Camera:
             return np.zeros((0, 2))
         if not self.distortion.size:
             return (pixels - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
-        points = pixels[:, None]
         if self.distortion_model == 'equidistant':
-            rays = cv2.fisheye.undistortPoints(points, self.K, self.distortion)
-        elif hasattr(cv2, 'undistortPointsIter'):  # OpenCV 4
+            return self._fisheye_rays(pixels)
+        points = (pixels - self._sheared(pixels))[:, None]
+        if hasattr(cv2, 'undistortPointsIter'):  # OpenCV 4
             R = P = np.eye(3)
             rays = cv2.undistortPointsIter(points, self.K, self.distortion, R, P, _ITERATIONS)
         else:
             rays = cv2.undistortPoints(points, self.K, self.distortion, criteria=_ITERATIONS)
         return np.asarray(rays)[:, 0]
+
+    def _fisheye_rays(self, pixels: np.ndarray) -> np.ndarray:
+        """Return x/z and y/z (n, 2) of pixels (n, 2) of the lens of Kannala and Brandt (2006).
+
+        OpenCV's own takes whatever lies farther from the middle than a lens without coefficients
+        shows 90 degrees for 90 degrees.
+        """
+        offsets = (pixels - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
+        radii = np.linalg.norm(offsets, axis=1)
+        k1, k2, k3, k4 = self.distortion
+        bend = np.polynomial.Polynomial([0, 1, 0, k1, 0, k2, 0, k3, 0, k4])
+        seen = bend(_ANGLES)
+        ends = np.flatnonzero(np.diff(seen) <= 0)  # beyond, the lens model bends back
+        usable = slice(0, ends[0] + 1 if len(ends) else None)
+        angles = np.interp(radii, seen[usable], _ANGLES[usable])
+        for _ in range(2):  # Newton's, from the table's fineness to the last digits
+            better = angles - (bend(angles) - radii) / np.maximum(bend.deriv()(angles), 1e-3)
+            angles = np.clip(better, 0.0, _ANGLES[usable][-1])
+        return np.asarray(offsets * (np.tan(angles) / np.maximum(radii, 1e-12))[:, None])
+
+    def _sheared(self, pixels: np.ndarray) -> np.ndarray:
+        """Return how far the skew of K moves pixels (n, 2); OpenCV's lenses know no skew."""
+        shift = self.K[0, 1] * (pixels[:, 1] - self.K[1, 2]) / self.K[1, 1]
+        return np.column_stack([shift, np.zeros(len(pixels))])
 
     def back_project(self, pixels: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
         """Return the points (..., 3) in metres that pixels (..., 2) show at depth z (...)."""
@@ -227,6 +257,8 @@ class Camera:
             corners = np.concatenate([rays[:, 0], np.ones((len(rays), 1))], axis=1)
             zero = np.zeros(3)
             pixels = cv2.projectPoints(corners, zero, zero, self.K, self.distortion)[0][:, 0]
+        if self.distortion.size:
+            pixels = pixels + self._sheared(pixels)
         return np.asarray(pixels).reshape(*points.shape[:-1], 2)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> 'Camera':

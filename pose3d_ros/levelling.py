@@ -54,5 +54,6 @@ def _ankles_and_spines(sequence: Sequence[Poses]) -> tuple[np.ndarray, np.ndarra
             points.append(poses.joints[:, joints].mean(axis=1))
     ankles = np.concatenate(low)
     spines = np.concatenate(high) - ankles
-    known = np.isfinite(spines).all(axis=1)
-    return ankles[known], spines[known] / np.linalg.norm(spines[known], axis=1, keepdims=True)
+    lengths = np.linalg.norm(spines, axis=1)
+    known = np.isfinite(lengths) & (lengths > 0)
+    return ankles[known], spines[known] / lengths[known, None]

@@ -15,12 +15,14 @@ class Table:
     :param columns: name and format of each ('' = text).
     :param rows: a text or a number (NaN = does not apply) for each column.
     :param note: what a reader has to know to read it right.
+    :param keys: how many of the first columns say what a row is of; None = those that are texts.
     """
 
     title: str
     columns: tuple[tuple[str, str], ...]
     rows: Sequence[tuple[str | float, ...]]
     note: str = ''
+    keys: int | None = None
 
     def cells(self) -> list[list[str]]:
         """Return the column names and the rows as text."""

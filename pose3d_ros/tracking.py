@@ -45,7 +45,7 @@ class TrackerOptions:
         0..1.
     :param min_iou_uncertain: the same for the uncertain boxes; 0..1.
     :param lifetime_s: a track that was not seen for longer ends, seconds; where images are far
-        apart, only after two and a half times what lies between them.
+        apart, only after two and a half times what lies between them, 20 s at the most.
     """
 
     certain_score: float = 0.5
@@ -155,6 +155,8 @@ class _Tracks:
 
 #: Times what lies between two images: who is missed in one or two of them is waited for.
 _IMAGES = 2.5
+#: Who has not been seen for so long may be anywhere, and whoever is there anybody.
+_LONGEST_PATIENCE_S = 20.0
 #: So many of the last intervals tell how far images are apart; a pause among them does not.
 _INTERVALS = 9
 
@@ -214,7 +216,7 @@ class Tracker:
         ordered = sorted(self._intervals_s)
         # of two the shorter: the other may be a pause
         usual_s = ordered[(len(ordered) - 1) // 2] if ordered else 0.0
-        return max(self._options.lifetime_s, _IMAGES * usual_s)
+        return max(self._options.lifetime_s, min(_IMAGES * usual_s, _LONGEST_PATIENCE_S))
 
     def predict(self, stamp_s: float) -> Persons | None:
         """Return where the people of the last image should be in one that nobody looked at.

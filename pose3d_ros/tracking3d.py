@@ -18,13 +18,11 @@ import numpy as np
 
 from pose3d_ros.kalman import Motions
 from pose3d_ros.one_euro import OneEuro
-from pose3d_ros.people import Poses, Tracks, TrackState
+from pose3d_ros.people import UNSTATED_DEVIATION, Poses, Tracks, TrackState
 from pose3d_ros.skeletons import Skeleton
 
 # The share of the stated deviation of a root's depth that changes from image to image.
 _CHANGING_SHARE = 0.3
-# Of depth, where no deviation is stated: as the rootnet `keypoints` states in full view.
-_UNSTATED_DEVIATION = 0.07
 # Across the viewing ray: the pelvis is found to about a centimetre, and to a pixel at the best.
 _ACROSS_STDDEV_M = 0.01
 _ACROSS_STDDEV_PX = 1.0
@@ -36,7 +34,8 @@ _ACCELERATION_DENSITY = 0.3  # (m/s)^2 / s
 _START_SPEED_STDDEV = 1.0  # m/s: people stand, or walk at 1.4
 # Five standard deviations: who starts to walk all at once, seen five times a second, is believed.
 _GATE = 25.0
-# A track whose roots all fall outside its gate for so long starts anew where they are.
+# A track whose roots all fall outside its gate for so long, and more than one of them, starts anew
+# where they are.
 _PATIENCE_S = 0.5
 # Two images farther apart than that say nothing of a velocity.
 _MEMORY_S = 2.0
@@ -67,6 +66,7 @@ class _Tracks:
     :param seen_s: (t,) stamp of the last image each was in, seconds.
     :param fitted_s: (t,) stamp of the last one whose root was believed.
     :param fits: (t,) how many such since the filter started.
+    :param misfits: (t,) how many images since then whose root was not believed.
     :param ages: (t,) images in which each was seen.
     :param anchors: (t, 3) where the filter had the pelvis in the last image each was in.
     :param joint_velocities: (t, j, 3) of joints around the pelvis, the smoothing's, m/s.
@@ -77,6 +77,7 @@ class _Tracks:
     seen_s: np.ndarray
     fitted_s: np.ndarray
     fits: np.ndarray
+    misfits: np.ndarray
     ages: np.ndarray
     anchors: np.ndarray
     joint_velocities: np.ndarray
@@ -98,7 +99,15 @@ class _Tracks:
         covariances = np.concatenate([self.motions.covariances, other.motions.covariances])
         arrays = [
             np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in ('seen_s', 'fitted_s', 'fits', 'ages', 'anchors', 'joint_velocities')
+            for name in (
+                'seen_s',
+                'fitted_s',
+                'fits',
+                'misfits',
+                'ages',
+                'anchors',
+                'joint_velocities',
+            )
         ]
         return _Tracks(self.last + other.last, Motions(means, covariances), *arrays)
 
@@ -106,9 +115,10 @@ class _Tracks:
     def starting(cls, poses: Poses, noises: np.ndarray, stamp_s: float) -> '_Tracks':
         """Return tracks of people who were not known before."""
         n = len(poses)
-        now, one = np.full(n, stamp_s), np.ones(n, int)
+        now, one, none = np.full(n, stamp_s), np.ones(n, int), np.zeros(n, int)
         motions = Motions.starting(poses.roots, noises, _START_SPEED_STDDEV)
-        return cls(poses, motions, now, now, one, one, poses.roots, np.zeros_like(poses.joints))
+        still = np.zeros_like(poses.joints)
+        return cls(poses, motions, now, now, one, none, one, poses.roots, still)
 
 
 class Tracker3D:
@@ -171,7 +181,18 @@ def root_noises(roots: np.ndarray, depth_stddev_m: np.ndarray, focal_px: float) 
 
     :param depth_stddev_m: (n,) stated, 0 = unknown.
     """
-    along = _CHANGING_SHARE * relative_deviations(roots, depth_stddev_m)[:, None] * roots
+    return root_covariances(roots, depth_stddev_m, focal_px, _CHANGING_SHARE)
+
+
+def root_covariances(
+    roots: np.ndarray, depth_stddev_m: np.ndarray, focal_px: float, share: float = 1.0
+) -> np.ndarray:
+    """Return the covariance (n, 3, 3) of roots (n, 3) of one image each, m^2; none is singular.
+
+    :param depth_stddev_m: (n,) stated, 0 = unknown.
+    :param share: of the deviation along the viewing ray.
+    """
+    along = share * relative_deviations(roots, depth_stddev_m)[:, None] * roots
     across_m2 = _ACROSS_STDDEV_M**2 + (_ACROSS_STDDEV_PX * roots[:, 2] / focal_px) ** 2
     return np.asarray(along[:, :, None] * along[:, None] + across_m2[:, None, None] * np.eye(3))
 
@@ -179,7 +200,7 @@ def root_noises(roots: np.ndarray, depth_stddev_m: np.ndarray, focal_px: float) 
 def relative_deviations(roots: np.ndarray, depth_stddev_m: np.ndarray) -> np.ndarray:
     """Return the deviation (n,) of each root's distance, as a share of it."""
     stated = depth_stddev_m / np.maximum(roots[:, 2], _NEAREST_M)
-    return np.where(depth_stddev_m > 0, stated, _UNSTATED_DEVIATION)
+    return np.where(depth_stddev_m > 0, stated, UNSTATED_DEVIATION)
 
 
 def _followed(poses: Poses) -> np.ndarray:
@@ -200,9 +221,9 @@ def _joined(
 ) -> _Tracks:
     """Return tracks with what an image shows of the same people, in the same order."""
     away_s = stamp_s - tracks.fitted_s
-    misfits = tracks.motions.misfits(seen.roots, noises)
-    believed = (misfits <= _GATE) & (away_s <= _MEMORY_S)
-    anew = ~believed & (away_s > _PATIENCE_S)
+    believed = (tracks.motions.misfits(seen.roots, noises) <= _GATE) & (away_s <= _MEMORY_S)
+    again = (tracks.misfits > 0) & (away_s > _PATIENCE_S)
+    anew = ~believed & (again | (away_s > _MEMORY_S))
     # errors that last weigh as much as if they came less often, and changed each time
     alike = 1 / np.tanh(np.maximum(stamp_s - tracks.seen_s, 1e-6) / (2 * _NOISE_TIME_S))
     fitted = tracks.motions.joined(seen.roots, noises * alike[:, None, None])
@@ -216,6 +237,7 @@ def _joined(
         now,
         np.where(believed | anew, now, tracks.fitted_s),
         np.where(anew, 1, tracks.fits + believed),
+        np.where(believed | anew, 0, tracks.misfits + 1),
         tracks.ages + 1,
         motions.means[:, :3],
         velocities,

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every process of ours does so that large images arrive, and arrive fast.
 
-With the defaults of Fast DDS a 1080p image sent best effort is mostly lost; with the profile in
-config/fastdds.xml all arrive, up to 4K. And with the default thresholds of glibc's malloc the
-memory of each image goes back to the system and is fetched again page by page for the next one,
-which doubles the time from publish to callback.
+With the defaults of Fast DDS most images of 1080p are lost on the way to a subscriber that takes
+them best effort; with the profile in config/fastdds.xml all arrive, up to 4K. And with the default
+thresholds of glibc's malloc the memory of each image goes back to the system and is fetched again
+page by page for the next one, which doubles the time from publish to callback.
 """
 
 import ctypes

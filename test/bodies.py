@@ -10,25 +10,25 @@ from pose3d_ros.skeletons import HALPE26, Skeleton
 
 # Right side of a standing adult of 1.70 m who faces the camera, around the middle of the hips:
 # metres, x right in the image, y down, z away. Limbs bent a little out of the image's plane.
-# Lengths: Drillis and Contini's fractions of stature.
+# Lengths: Drillis and Contini's fractions of stature, and hips as in models/limbs.py.
 _RIGHT = {
-    'shoulder': (-0.19, -0.4896, 0.0),
-    'elbow': (-0.25, -0.2140, -0.15),
-    'wrist': (-0.22, 0.0100, -0.25),
-    'hip': (-0.13, 0.0, 0.0),
-    'knee': (-0.14, 0.4000, -0.12),
-    'ankle': (-0.12, 0.8000, 0.02),
+    'shoulder': (-0.22, -0.4896, 0.0),
+    'elbow': (-0.28, -0.2140, -0.15),
+    'wrist': (-0.25, 0.0100, -0.25),
+    'hip': (-0.085, 0.0, 0.0),
+    'knee': (-0.095, 0.4000, -0.12),
+    'ankle': (-0.075, 0.8000, 0.02),
     'ear': (-0.07, -0.70, 0.0),
     'eye': (-0.03, -0.73, -0.10),
-    'big_toe': (-0.15, 0.87, -0.12),
-    'small_toe': (-0.19, 0.87, -0.10),
-    'heel': (-0.11, 0.87, 0.06),
+    'big_toe': (-0.105, 0.87, -0.12),
+    'small_toe': (-0.145, 0.87, -0.10),
+    'heel': (-0.065, 0.87, 0.06),
     'eye_inner': (-0.02, -0.73, -0.10),
     'eye_outer': (-0.04, -0.73, -0.09),
-    'pinky': (-0.23, 0.07, -0.27),
-    'index': (-0.22, 0.08, -0.28),
-    'thumb': (-0.20, 0.06, -0.28),
-    'foot_index': (-0.15, 0.87, -0.12),
+    'pinky': (-0.26, 0.07, -0.27),
+    'index': (-0.25, 0.08, -0.28),
+    'thumb': (-0.23, 0.06, -0.28),
+    'foot_index': (-0.105, 0.87, -0.12),
 }
 _MIDDLE = {
     'nose': (0.0, -0.70, -0.12),

@@ -194,7 +194,7 @@ class Oracle:
 
 
 def test_a_body_at_the_side_of_the_view_is_turned_towards_it() -> None:
-    """Exact all the way: what a crop shows as depth lies along the ray, not along the axis."""
+    """What a crop shows as depth lies along the ray, not along the axis."""
     image = np.zeros((1080, 1920, 3), np.uint8)
     camera = camera_of(image)
     places = np.array([[2.0, -0.3, 3.5], [-1.5, 0.4, 4.0]])
@@ -204,7 +204,8 @@ def test_a_body_at_the_side_of_the_view_is_turned_towards_it() -> None:
     net = BlazePoseNet(Oracle(np.tile(body(BLAZEPOSE), (2, 1, 1))), 0.1)  # type: ignore[arg-type]
     poses = net(image, dataclasses.replace(persons, keypoints=found), camera)
     expected = body(BLAZEPOSE) @ turn.transpose(0, 2, 1) + places[:, None]
-    np.testing.assert_allclose(poses.joints, expected, atol=1e-3)
+    # but for what the body's proportions differ from the usual
+    np.testing.assert_allclose(poses.joints, expected, atol=5e-3)
     np.testing.assert_allclose(poses.roots, places, atol=1e-3)
 
 

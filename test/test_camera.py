@@ -112,6 +112,35 @@ def test_fisheye_by_hand() -> None:
     np.testing.assert_allclose(camera.project(point)[0], 641.5 + 900 * np.radians(30), atol=1e-3)
 
 
+@pytest.mark.parametrize('k', [[-0.02, 0.003, -1e-3, 1e-4], [0.08, 0.0, 0.0, 0.0], [1e-9, 0, 0, 0]])
+def test_a_fisheye_sees_wide_and_never_to_the_other_side(k: list[float]) -> None:
+    """Kannala and Brandt's polynomial by hand up to 85 degrees, and beyond it the same side."""
+    matrix = np.array([[360.0, 0, 639.5], [0, 360, 479.5], [0, 0, 1]])
+    camera = Camera(matrix, WIDTH, 960, np.array(k), 'equidistant')
+    angles = np.radians([0.0, 10, 40, 60, 80, 84.9, 89, 95, 105])
+    bent = sum(c * angles ** (2 * i + 1) for i, c in enumerate([1.0, *k]))
+    pixels = 360 * np.outer(bent, [0.8, -0.6]) + [639.5, 479.5]
+    expected = np.outer(np.tan(np.minimum(angles, np.radians(85))), [0.8, -0.6])
+    np.testing.assert_allclose(camera.rays(pixels)[:7], expected[:7], rtol=1e-6, atol=1e-9)
+    beyond = camera.rays(pixels)[7:]
+    assert (beyond[:, 0] > 8).all() and (beyond[:, 1] < -6).all()
+    points = camera.project(np.column_stack([expected, np.ones(9)]))
+    np.testing.assert_allclose(points[:6], pixels[:6], atol=1e-6)
+
+
+@pytest.mark.parametrize('lens', LENSES)
+def test_the_skew_of_K_moves_pixels_whatever_the_lens(lens: str) -> None:
+    model, distortion = LENSES[lens]
+    straight = camera_of(lens)
+    skew = np.array([[0.0, 20, 0], [0, 0, 0], [0, 0, 0]])
+    skewed = Camera(K + skew, WIDTH, HEIGHT, np.array(distortion), model)
+    points = np.array([[0.3, 0.2, 1.0], [-0.5, 0.1, 2.0], [0.1, -0.3, 4.0]])
+    expected = straight.project(points)
+    expected[:, 0] += 20 * (expected[:, 1] - K[1, 2]) / K[1, 1]
+    np.testing.assert_allclose(skewed.project(points), expected, atol=1e-9)
+    np.testing.assert_allclose(skewed.rays(expected), points[:, :2] / points[:, 2:], atol=1e-6)
+
+
 @pytest.mark.parametrize('lens', LENSES)
 def test_points_behind_the_camera_have_no_pixel(lens: str) -> None:
     points = np.array([[0.1, 0.2, 3.0], [0.1, 0.2, -3.0], [0.1, 0.2, 0.0], [np.nan, 0, 1]])

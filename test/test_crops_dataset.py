@@ -149,6 +149,20 @@ def test_who_cannot_be_used_is_left_out_and_counted(tmp_path: Path) -> None:
         root_table([people])
 
 
+def test_without_depth_who_shows_no_point_counts_with_a_loss_of_0(tmp_path: Path) -> None:
+    """As published, so that both sides are as many as there, and each weighs as much."""
+    flat = made_up(tmp_path / 'flat', 5, MSCOCO, with_depth=False, name='flat')
+    flat.visible[:3, list(MSCOCO.root)] = False
+    table = root_table([made_up(tmp_path / 'deep', 2, MSCOCO), flat])
+    assert (len(table), table.dropped) == (7, 0)
+    samples = [sample(table, row) for row in range(2, 7)]
+    assert [int(found['visible'].sum()) for found in samples] == [0, 0, 0, 1, 1]
+    assert all(found['readable'] and found['crop'].any() for found in samples)
+    flat.visible[:] = False
+    with pytest.raises(DataError, match='flat: none of its 5 people'):
+        root_table([flat])
+
+
 def test_an_unknown_depth_of_one_joint_is_not_learned(tmp_path: Path) -> None:
     people = made_up(tmp_path, 1)
     people.joints[0, 5] = np.nan

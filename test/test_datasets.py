@@ -24,6 +24,8 @@ from datasets3d import (
 
 from pose3d_ros.data import datasets, muco
 from pose3d_ros.data.annotations import DataError
+from pose3d_ros.evaluation.protocols import mupots_roots
+from pose3d_ros.evaluation.subjects import Subjects
 from pose3d_ros.skeletons import MPII, MSCOCO, MUCO, MUPOTS, PW3D, SKELETONS
 
 SKELETON = {'muco': MUCO, 'mpii': MPII, 'coco': MSCOCO, 'mupots': MUPOTS, 'pw3d': PW3D}
@@ -181,7 +183,7 @@ def test_rootnet_is_trained_with_a_range_of_depths(tmp_path: Path) -> None:
         (lambda made: made.content['annotations'][1].pop('id'), "annotation ?: there is no 'id'"),
         (lambda made: made.content['images'][0].pop('width'), "image 40: there is no 'width'"),
         (lambda made: made.content['images'][0].pop('file_name'), "there is no 'file_name'"),
-        (lambda made: made.content['annotations'].clear(), 'nobody is left of 0 annotations'),
+        (lambda made: made.content['annotations'].clear(), 'none of 0 annotations'),
         (lambda made: made.content['images'].clear(), 'annotation 700: there is no image 40'),
         (lambda made: made.content.pop('images'), "has no list 'images'"),
     ],
@@ -254,7 +256,7 @@ def test_cameras_that_are_wrong(
 
 
 @without_muco
-def test_boxes_out_of_the_image_are_left_out_and_counted(
+def test_people_whose_boxes_are_out_of_the_image_are_read_and_counted(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = together(tmp_path, name)
@@ -265,13 +267,25 @@ def test_boxes_out_of_the_image_are_left_out_and_counted(
     made.save()
     with caplog.at_level(logging.WARNING):
         found = datasets.load(name, tmp_path, SPLIT[name])
-    assert found.person_ids.tolist() == [702] and len(found.images) == 1
-    assert 'left out 2 of 3 people without a usable box' in caplog.text
+    assert found.person_ids.tolist() == [700, 701, 702]
+    assert Subjects.annotated(found).rows.tolist() == [2]
+    assert '2 of 3 people have no usable box' in caplog.text
     assert TITLE[name] in caplog.text and 'annotation 700 with box [-50.0' in caplog.text
     made.content['annotations'].pop()
     made.save()
-    with pytest.raises(DataError, match='nobody is left of 2 annotations'):
+    with pytest.raises(DataError, match=r'none of 2 annotations .* has a usable box'):
         datasets.load(name, tmp_path, SPLIT[name])
+
+
+def test_who_stands_out_of_the_image_is_to_be_found_in_mupots_all_the_same(tmp_path: Path) -> None:
+    """The denominators of recall and of 3DPCK are of all valid people."""
+    made = together(tmp_path, 'mupots')
+    made.content['annotations'][0]['bbox'] = [-50, 0, 40, 90]
+    made.save()
+    truth = datasets.load('mupots', tmp_path, 'test')
+    roots = mupots_roots(truth, Subjects.annotated(truth), 'x')
+    assert roots.people[-1] == 3
+    assert roots.runs[0].total == pytest.approx((100 / 3,) * 4)  # the first of two is not counted
 
 
 @every_set

@@ -212,9 +212,21 @@ def test_what_pip_has_to_bring_is_what_rosdep_cannot() -> None:
 
 
 @pytest.mark.parametrize('name', ['README.md', 'CONTRIBUTING.md', 'Dockerfile', 'package.xml'])
-def test_every_recipe_installs_it(name: str) -> None:
-    installs = re.findall(r'pip install(?: --\S+)*((?: \w+)+)', (ROOT / name).read_text())
-    assert ' ' + ' '.join(PACKAGES) in installs
+def test_every_recipe_installs_it_beside_the_numpy_that_ubuntus_opencv_needs(name: str) -> None:
+    installs = re.findall(r"pip install(?: --\S+)*((?: [\w'<]+)+)", (ROOT / name).read_text())
+    assert any(i.startswith(f" {' '.join(PACKAGES)} 'numpy<2'") for i in installs)
+
+
+def test_the_packages_of_each_extra_are_those_of_setup_cfg() -> None:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / 'setup.cfg')
+    extras = dict(parser['options.extras_require'])
+    text = (ROOT / 'docs' / 'devices.md').read_text()
+    section = text[text.index('### Extras') : text.index('## Precision')]
+    listed = re.findall(r'^\| `(\w+)` \| `(.+?)` \|', section, re.MULTILINE)
+    assert {name for name, _ in listed} == extras.keys() - {'dev', 'fuzz', 'mutants'}
+    for name, packages in listed:
+        assert set(packages.split()) == set(extras[name].split()), name
 
 
 def test_the_image_installs_by_package_xml_and_starts_what_there_is() -> None:

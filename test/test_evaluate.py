@@ -278,7 +278,7 @@ def test_mupots_of_an_exported_rootnet_and_a_detector(
 
 def test_trivial_predictors_stand_in_the_same_tables(evaluated: tuple[Path, list[Any]]) -> None:
     out, asked = evaluated
-    assert [split for _, _, split, _ in asked] == ['test', 'train', 'train']
+    assert [split for _, _, split, _ in asked] == ['test', 'train']
     for name, beginning in (('roots', '0.'), ('poses', 'mean pose of human36m train')):
         network, trivial = table(out, name).runs
         assert trivial.name.startswith(beginning) and 'human36m train' in trivial.name
@@ -405,6 +405,10 @@ def test_what_cannot_be_is_refused_at_once(
     assert not out.exists() and not data
     assert 'nobody is annotated' in said(
         capsys, out, 'rootnet', '--weights', rootnet, '--split', 'empty'
+    )
+    # before there is any network
+    assert '--baseline-split empty: made up test: nobody is annotated' in said(
+        capsys, out, 'rootnet', '--weights', tmp_path / 'none', '--baseline-split', 'empty'
     )
     assert 'holds PoseNet; a snapshot of RootNet' in said(
         capsys, out, 'rootnet', '--weights', posenet

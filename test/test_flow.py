@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from flow import HEIGHT, WIDTH, Fakes, Source, header_at, now_s, put_in, settings, stamps
 from rclpy.parameter import Parameter
 from real import people_image
@@ -178,11 +178,56 @@ def test_what_is_missed_is_counted_by_the_publishers_numbers(
         graph.node.create_publisher(Image, 'numbered', 1)
     found: list[int] = []
     one = Input(
-        graph.node, 'image', Image, 'numbered', SENSOR_QOS, lambda _: None, missed=found.append
+        graph.node,
+        'image',
+        Image,
+        'numbered',
+        SENSOR_QOS,
+        lambda _: None,
+        missed=lambda images, elapsed_s: found.append(images) if elapsed_s < 60 else None,
     )
     for number in numbers:
         one._take(Image(), {'publication_sequence_number': number or None})
     assert found == missed
+
+
+@pytest.mark.parametrize(
+    ('interval_s', 'waited_s', 'missed', 'lost'),
+    [
+        (0.2, 0.35, 1, 1),  # idle when the one between should have come
+        (0.2, 0.2, 1, 0),  # it may have come just before
+        (0.033, 0.9, 29, 25),  # a camera of 30 Hz, one image a second comes through
+        (0.033, 0.0, 29, 0),  # at work all the while: replaced
+        (0.004, 0.03, 20, 0),  # of a very fast camera, between two calls of the executor
+        (0.1, 60.0, 2, 2),
+    ],
+)
+def test_images_that_the_detector_waited_for_were_lost_on_the_way(
+    graph: Any,
+    fakes: Fakes,
+    monkeypatch: pytest.MonkeyPatch,
+    interval_s: float,
+    waited_s: float,
+    missed: int,
+    lost: int,
+) -> None:
+    node = DetectorNode(**settings())
+    graph.add(node)
+    said: list[str] = []
+    monkeypatch.setattr(node.get_logger(), 'warning', lambda text, **_: said.append(text))
+    graph.wait(lambda: node._worker.is_idle, 'an idle detector')
+    node._worker.idle_since_s = time.monotonic() - waited_s
+    node._drop_missed(missed, interval_s * (missed + 1))
+    counts = node.accounting
+    assert (counts.received, counts.dropped, counts.lost) == (missed, missed, lost)
+    if lost:
+        assert f'{lost} of {missed} images were lost on the way' in said[0]
+        assert 'Large images' in said[0]
+    else:
+        assert not said
+    level, text = node._diagnose()
+    assert (level == DiagnosticStatus.WARN) == bool(lost)
+    assert f'{missed - lost} dropped' in text and (f'{lost} lost' in text) == bool(lost)
 
 
 def test_of_a_burst_the_last_comes_through_and_then_the_next(graph: Any, fakes: Fakes) -> None:

@@ -18,7 +18,16 @@ from paper import needed_torch
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from pose3d_ros.benchmarks import compare, graph, graph_measuring, graph_tables, usage
+from pose3d_ros.benchmarks import (
+    compare,
+    graph,
+    graph_measuring,
+    graph_tables,
+    report,
+    runtimes,
+    tracking,
+    usage,
+)
 from pose3d_ros.benchmarks.alone import Alone
 from pose3d_ros.benchmarks.graph_settings import (
     COMPOSED,
@@ -45,6 +54,7 @@ from pose3d_ros.msg import Pose3D, Pose3DArray
 from pose3d_ros.nodes.graph_timing import CameraDriver, Timing
 from pose3d_ros.nodes.messages import image_from_compressed, image_from_message
 from pose3d_ros.stages import STAGES
+from pose3d_ros.tables import Table
 
 SMALL = Setting((640, 480), 2)
 QUIET = usage.Disturbance(0.0, 0.0)
@@ -361,6 +371,41 @@ def document(rate: float | None, **changes: Any) -> dict[str, Any]:
     return {'benchmark': 'graph', 'machine': {'cores': 2}, 'tables': [table]} | changes
 
 
+NUMBERED = [
+    runtimes.table([('RTMPose-s', 1.0, 'CPU', 'f32', 10.0, 1.0),
+                    ('RTMPose-s', 4.0, 'CPU', 'f32', 40.0, 1.0)], 20),
+    tracking._table('a film', [(30.0, 1, 20.0, 0.9, 0.8, 0.0, 0.0, 0.9, 0.8),
+                               (30.0, 5, 6.0, 0.8, 0.6, 5.0, 5.0, 0.7, 0.5)]),
+    Table('rows and columns alike', (('', ''), ('5 %', '.2f'), ('5 %', '.2f')),
+          [('a', 1.0, 2.0), ('a', 3.0, np.nan), ('b', 0.0, 4.0)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('table', NUMBERED)
+def test_a_file_compared_with_itself_gives_1(table: Table, tmp_path: Path) -> None:
+    """Also where rows have the same texts, columns the same name, or tables the same title."""
+    path = tmp_path / 'a.json'
+    given_out = argparse.Namespace(out=path, markdown=False)
+    report.give_out('x', [table, replace(table, rows=table.rows[:1])], given_out)
+    content = compare._read(path)
+    _, *found = compare.compared(content, content)
+    assert [len(t.rows) for t in found] == [len(table.rows), 1]
+    for row, told in zip(table.rows, found[0].rows, strict=True):
+        keys = found[0].keys
+        assert told[:keys] == row[:keys]
+        numbers = np.array(told[keys:])
+        assert np.array_equal(np.isnan(numbers), np.isnan(np.array(row[keys:])))
+        assert (numbers[~np.isnan(numbers)] == 1).all()
+
+
+def test_rows_of_other_numbers_are_not_compared() -> None:
+    whole = report._plain(NUMBERED[0])
+    part = {**whole, 'rows': whole['rows'][1:]}
+    ratios = compare._ratios(whole, part)
+    assert ratios.rows == [('RTMPose-s', 4.0, 'CPU', 'f32', 1.0, 1.0)]
+    assert '4' in ratios.cells()[1] and '1 of 2 rows' in ratios.note
+
+
 def test_two_files_are_compared_row_by_row(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -368,9 +413,11 @@ def test_two_files_are_compared_row_by_row(
     b['tables'][0]['rows'].pop()
     machines, ratios = compare.compared(a, b)
     assert machines.rows == [('cores', '2', '4')]
-    assert ratios.rows[0][:2] == ('composed', 1.5) and np.isnan(ratios.rows[0][2])
-    assert len(ratios.rows) == 1 and '1 of 2 rows' in ratios.note
+    assert ratios.rows == [('composed', 1.5, 1.0)]  # none lost in either
+    assert '1 of 2 rows' in ratios.note
     assert np.isnan(compare.compared(a, document(None))[1].rows[0][1])
+    b['tables'][0]['rows'][0][2] = 3  # of 0 it is no multiple
+    assert np.isnan(compare.compared(a, b)[1].rows[0][2])
     files = [tmp_path / 'a.json', tmp_path / 'b.json']
     for file, content in zip(files, (a, b), strict=True):
         file.write_text(json.dumps(content))

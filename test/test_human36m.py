@@ -15,6 +15,8 @@ from datasets3d import CENTRE, FOCAL, HEIGHT, WIDTH, Human36M, cameras, pixels_o
 from pose3d_ros.data import datasets
 from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.data.human36m_videos import video_name
+from pose3d_ros.evaluation.protocols import mrpe
+from pose3d_ros.evaluation.subjects import Subjects
 from pose3d_ros.skeletons import HUMAN36M
 
 TRAIN = (1, 5, 6, 7, 8)
@@ -202,7 +204,7 @@ def test_a_joint_behind_the_camera_has_no_pixel(tmp_path: Path) -> None:
     assert people.joints[0, 3, 2] == pytest.approx(-0.5)
 
 
-def test_people_without_a_usable_box_are_left_out_and_counted(
+def test_people_without_a_usable_box_are_not_scored_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = Human36M(tmp_path, (11,), frames=1).write()
@@ -213,9 +215,20 @@ def test_people_without_a_usable_box_are_left_out_and_counted(
     made.save(11)
     with caplog.at_level(logging.WARNING):
         people = datasets.load('human36m', tmp_path, 'test', protocol=1)
-    assert len(people) == len(people.images) == 1 and people.image_ids.tolist() == [11003]
-    assert 'Human3.6M test, subject 11' in caplog.text and 'left out 3 of 4 people' in caplog.text
+    assert len(people) == len(people.images) == 4
+    assert 'Human3.6M test, subject 11' in caplog.text
+    assert '3 of 4 people have no usable box' in caplog.text
     assert 'Human36M_subject11_data.json' in caplog.text and 'annotation 11000' in caplog.text
+    subjects = Subjects.annotated(people)
+    scored = mrpe(people, subjects, 'x')
+    assert subjects.rows.tolist() == [3] and scored.people[-1] == 1
+    assert '3 people without a box that can be cut are left out.' in scored.notes
+    # nor are they where a detector's boxes, or a file of results, have them
+    seen = Subjects.detected(
+        people, people.image_indices, np.tile([5.0, 5, 50, 50], (4, 1)), np.ones(4), 'x'
+    )
+    roots = seen.with_roots(people.roots[seen.image_indices], 'x')
+    assert mrpe(people, roots, 'x').people[-1] == 1
     made.data[11]['annotations'].pop()
     made.save(11)
     with pytest.raises(DataError, match='do not project into the boxes'):

@@ -232,7 +232,8 @@ def test_camera_info_beside_a_guess_is_ignored_and_that_is_said_once(
         ({'field_of_view_deg': 200.0}, r"'field_of_view_deg' \(float from 0 to 179"),
         ({'assumed_focal_px': -1.0}, r"'assumed_focal_px' \(float from 0"),
         ({'assumed_focal_px': float('nan')}, "'assumed_focal_px'"),
-        ({'assumed_focal_px': 1500}, 'such as 1.0'),
+        ({'assumed_focal_px': 2000000}, r"'assumed_focal_px' \(float from 0"),
+        ({'assumed_focal_px': 'long'}, r"'assumed_focal_px' \(float from 0"),
     ],
 )
 @pytest.mark.parametrize('node', [RootNetNode, PoseNetNode])

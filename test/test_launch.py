@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from pose3d_ros.share import share_file
+from pose3d_ros.transport import child_environment
 
 STAGES = ('detector', 'rootnet', 'posenet')
 SOURCE = share_file('launch/pipeline.launch.py')
@@ -314,16 +315,17 @@ def test_rviz_is_in_the_frame_of_the_player() -> None:
 # launch takes over the handling of signals; every program of ours only prints its command line.
 
 LAUNCH = """
-import json, sys
+import json, os, sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription, RegisterEventHandler, SetLaunchConfiguration
 from launch.event_handlers import OnProcessIO, OnProcessStart
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 file, *arguments = sys.argv[1:]
-printed, given = [], {}
+printed, given, before, changed = [], {}, dict(os.environ), {}
 
 def read(event, context):
+    changed.update(os.environ.items() - before.items())
     # some are removed at the end
     words = event.cmd
     for option, name in zip(words, words[1:]):
@@ -341,18 +343,24 @@ service.include_launch_description(LaunchDescription([
     ),
 ]))
 status = service.run()
+sys.__stdout__.write('ENVIRONMENT\\n' + json.dumps(changed) + '\\n')
 sys.__stdout__.write('FILES\\n' + json.dumps(given) + '\\nCOMMANDS\\n' + ''.join(printed))
 sys.exit(status)
 """
 
 
-def started(*arguments: str) -> list[str]:
-    """Return the command lines that launching with these arguments starts."""
+def launched(*arguments: str) -> str:
+    """Return what launching with these arguments prints."""
     for name in ('launch_ros', 'launch'):
         pytest.importorskip(name, reason=f'{name} comes with a ROS installation only')
     command = [sys.executable, '-c', LAUNCH, str(SOURCE), *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-    return done.stdout.partition('COMMANDS\n')[2].splitlines()
+    return done.stdout
+
+
+def started(*arguments: str) -> list[str]:
+    """Return the command lines that launching with these arguments starts."""
+    return launched(*arguments).partition('COMMANDS\n')[2].splitlines()
 
 
 def test_it_starts_one_process_or_three() -> None:
@@ -400,6 +408,15 @@ def test_rviz_is_started_or_missed_before_anything_is() -> None:
     said = str(refusal.value.stdout)
     assert 'RViz is not installed' in said
     assert 'process started' not in said
+
+
+def test_what_is_launched_beside_it_keeps_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our programs set up their own transport and memory."""
+    for name in os.environ.keys() & set(child_environment({})):
+        if name != 'AMENT_PREFIX_PATH':
+            monkeypatch.delenv(name)
+    said = launched('composed:=false')
+    assert said.partition('ENVIRONMENT\n')[2].splitlines()[0] == '{}'
 
 
 def test_nothing_is_left_behind() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from flow import Fakes, put_in, settings
 from managing import Manager
+from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
 
 from pose3d_ros.cli import main
 from pose3d_ros.nodes import detector, player, posenet, recorder, rootnet
 from pose3d_ros.nodes.detector import DetectorNode
-from pose3d_ros.nodes.parameters import Param
+from pose3d_ros.nodes.parameters import Param, ParameterError, value_of
 from pose3d_ros.nodes.posenet import PoseNetNode
 from pose3d_ros.nodes.rootnet import RootNetNode
 from pose3d_ros.nodes.stage_parameters import STAGE
@@ -131,6 +132,54 @@ def test_what_may_change_at_any_time_counts_from_the_next_frame_on(
         (result,) = node.set_parameters([Parameter(name, value=value)])
         assert not result.successful and result.reason, name
     assert node._options() == options
+
+
+def test_a_double_may_be_written_without_a_point(graph: Any, fakes: Fakes) -> None:
+    node = DetectorNode(**settings(autostart=False, max_age_ms=500, score_threshold=1))
+    graph.add(node)
+    assert repr(value_of(node, 'max_age_ms')) == '500.0'
+    assert repr(value_of(node, 'score_threshold')) == '1.0'
+    assert node.describe_parameter('max_age_ms').type == ParameterType.PARAMETER_DOUBLE
+    (result,) = node.set_parameters([Parameter('max_age_ms', value=60)])
+    assert result.successful and repr(value_of(node, 'max_age_ms')) == '60.0'
+    for value in (-1, 60001, True, '60', [60]):
+        (result,) = node.set_parameters([Parameter('max_age_ms', value=value)])
+        assert not result.successful, value
+    assert repr(value_of(node, 'max_age_ms')) == '60.0'
+
+
+def test_a_choice_of_true_and_false_may_be_a_bool(graph: Any, fakes: Fakes) -> None:
+    node = RootNetNode(**settings(autostart=False, rectified=True))
+    graph.add(node)
+    assert value_of(node, 'rectified') == 'true'
+    (result,) = node.set_parameters([Parameter('rectified', value=False)])
+    assert result.successful and value_of(node, 'rectified') == 'false'
+    (result,) = node.set_parameters([Parameter('device', value=True)])
+    assert not result.successful
+
+
+@pytest.mark.parametrize(
+    ('given', 'reason'),
+    [
+        ({'max_age_ms': True}, r"'max_age_ms' \(float from 0 to 60000\).*'DOUBLE'"),
+        ({'max_age_ms': 60001}, r"'max_age_ms' \(float from 0 to 60000\).*out of range"),
+        ({'max_people': 3.0}, r"'max_people' \(int from 1 to 1000\).*'INTEGER'"),
+        ({'max_people': True}, r"'max_people' \(int from 1 to 1000\).*'INTEGER'"),
+        ({'weights_dir': 5}, r"'weights_dir' \(str\).*'STRING'"),
+        ({'model': True}, r"'model' \(str\).*'STRING'"),
+    ],
+)
+def test_another_type_is_refused_at_the_start(
+    graph: Any, fakes: Fakes, given: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ParameterError, match=reason):
+        DetectorNode(**settings(**given))
+
+
+def test_the_number_of_a_webcam_is_a_source() -> None:
+    (source,) = (param for param in player.PARAMETERS if param.name == 'source')
+    assert source.typed(0) == '0' and source.typed('0') == '0'
+    assert source.typed(True) is True
 
 
 def test_parameters_that_need_each_other_are_looked_at_together(graph: Any, fakes: Fakes) -> None:

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose3d_ros.camera import Camera
+from pose3d_ros.models.limbs import LIMB_JOINTS
 from pose3d_ros.models.placement import (
-    LIMB_JOINTS,
     Fit,
     RootPrior,
     facing_rotation,
     fuse_depths,
     place,
 )
-from pose3d_ros.people import Keypoints
+from pose3d_ros.people import UNSTATED_DEVIATION, Keypoints
 from pose3d_ros.skeletons import BLAZEPOSE, HALPE26
 
 CAMERA = Camera.fallback(1920, 1080)
@@ -105,7 +105,8 @@ def test_place_puts_every_joint_where_it_is() -> None:
         _, found = seen(camera, turned(body(HALPE26), 25) + PLACES[:, None])
         joints, _ = scene()
         placed = place(joints, BLAZEPOSE, found, camera, NOT_KNOWN, 0.1)
-        np.testing.assert_allclose(placed.joints, joints + PLACES[:, None], atol=2e-4)
+        # but for what the body's proportions differ from the usual
+        np.testing.assert_allclose(placed.joints, joints + PLACES[:, None], atol=5e-3)
         np.testing.assert_allclose(placed.roots, PLACES, atol=2e-4)
         np.testing.assert_allclose(placed.root_depth_stddev_m, 0.1 * PLACES[:, 2], rtol=1e-3)
 
@@ -155,7 +156,7 @@ def test_a_wrong_focal_length_scales_the_depth_of_a_flat_body(factor: float) -> 
     K = CAMERA.K * np.array([[factor, 1, 1], [1, factor, 1], [1, 1, 1]])
     placed = place(joints, BLAZEPOSE, found, Camera(K, 1920, 1080), NOT_KNOWN, 0.1)
     np.testing.assert_allclose(placed.roots[:, 2], factor * PLACES[:, 2], rtol=1e-5)
-    np.testing.assert_allclose(placed.roots[:, :2], PLACES[:, :2], rtol=1e-5)
+    np.testing.assert_allclose(placed.roots[:, :2], PLACES[:, :2], rtol=1e-3)
 
 
 @settings(max_examples=60, deadline=None)
@@ -183,12 +184,21 @@ def prior_of(depth_m: float, stddev_m: float) -> RootPrior:
 
 @pytest.mark.parametrize(
     ('depth_m', 'stddev_m'),
-    [(np.nan, 0.5), (5, 0), (np.nan, 0), (0, 1), (-2, 1), (5, np.nan), (np.inf, 1), (5, np.inf)],
+    [(np.nan, 0.5), (np.nan, 0), (0, 1), (-2, 1), (np.inf, 1), (np.nan, np.nan), (0, 0)],
 )
 def test_what_is_not_known_before_has_no_say(depth_m: float, stddev_m: float) -> None:
     depths, stddevs = fuse_depths(fit_at(3.0), 0.1, prior_of(depth_m, stddev_m))
     np.testing.assert_allclose(depths, 3.0)
     np.testing.assert_allclose(stddevs, 0.3)
+
+
+@pytest.mark.parametrize('stddev_m', [0.0, -1.0, np.nan, np.inf])
+def test_a_depth_whose_deviation_is_not_stated_has_a_usual_one(stddev_m: float) -> None:
+    """As RootNet's, which says how far away and not how sure it is."""
+    unstated = fuse_depths(fit_at(3.0), 0.1, prior_of(5.0, stddev_m))
+    stated = fuse_depths(fit_at(3.0), 0.1, prior_of(5.0, 5.0 * UNSTATED_DEVIATION))
+    np.testing.assert_allclose(unstated, stated)
+    assert 3.5 < unstated[0][0] < 5.0
 
 
 @pytest.mark.parametrize('stddev_m', [1e-6, 1e-30, 1e-300])

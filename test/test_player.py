@@ -445,7 +445,8 @@ def test_parameters_that_cannot_be_are_refused() -> None:
         ({'precision': 'int3'}, 'choose from auto, f32, bf16'),
         ({'device': 'GPU.7'}, 'is not on this machine, which has'),
         ({'score_threshold': 7.0}, "'score_threshold' (float from 0.01 to 1"),
-        ({'score_threshold': 1}, 'such as 1.0'),
+        ({'score_threshold': 7}, "'score_threshold' (float from 0.01 to 1"),
+        ({'max_people': 7.5}, "'max_people' (int from 1 to 1000)"),
     )
     running = [start('detector', **parameter) for parameter, _ in cases]
     for process, (_, said_of) in zip(running, cases, strict=True):

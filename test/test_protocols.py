@@ -13,7 +13,7 @@ import pytest
 
 from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.evaluation import aligned, joint_errors, mpjpe
-from pose3d_ros.evaluation.baselines import best_gamma, mean_pose, poses_of, roots_at_k
+from pose3d_ros.evaluation.baselines import Trivial, best_gamma, mean_pose
 from pose3d_ros.evaluation.outcome import Evaluation
 from pose3d_ros.evaluation.protocols import (
     ACTIONS,
@@ -270,14 +270,16 @@ def test_an_evaluation_survives_json(tmp_path: Path) -> None:
 def test_the_best_gamma_is_the_best() -> None:
     training = h36m()
     people = Subjects.annotated(training)
-    gamma = best_gamma(training)
+    fitted = Trivial.fitted(training)
+    gamma = fitted.gamma
 
     def error(value: float) -> float:
-        return float(np.abs(roots_at_k(people, value).roots[:, 2] - people.roots[:, 2]).mean())
+        placed = replace(fitted, gamma=value).roots(people)
+        return float(np.abs(placed.roots[:, 2] - people.roots[:, 2]).mean())
 
     grid = gamma * np.linspace(0.5, 1.5, 2001)
     assert error(gamma) <= min(error(value) for value in grid) + 1e-12
-    placed = roots_at_k(people, gamma)
+    placed = fitted.roots(people)
     assert f'{gamma:.3f} k' in placed.roots_from
     middle = people.squares[:, :2] + people.squares[:, 2:] / 2
     seen = placed.roots[:, :2] / placed.roots[:, 2:] * people.focal_px + people.centre_px
@@ -294,7 +296,7 @@ def test_the_mean_pose_heeds_only_what_is_known() -> None:
     np.testing.assert_allclose(pose[5], around[[0, 2, 3], 5].mean(axis=0))
     np.testing.assert_allclose(pose[6], around[:, 6].mean(axis=0))
     people = Subjects.annotated(training)
-    found = poses_of(people, pose, training)
+    found = Trivial.fitted(training).poses(people)
     np.testing.assert_allclose(found.joints - people.roots[:, None], np.tile(pose, (4, 1, 1)))
     joints[:, 7] = np.nan
     with pytest.raises(DataError, match='nobody has the joints Torso in 3D'):

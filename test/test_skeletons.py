@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from pose3d_ros.models.placement import LIMB_JOINTS
+from pose3d_ros.models.limbs import LIMB_JOINTS
 from pose3d_ros.skeletons import (
     BLAZEPOSE,
     HALPE26,

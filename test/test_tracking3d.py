@@ -194,6 +194,16 @@ def test_a_root_far_off_is_not_believed_until_it_stays_there() -> None:
     assert found.tracks.motions[0] == pytest.approx([0, 0, 9, 0, 0, 0], abs=1e-6)
 
 
+@pytest.mark.parametrize('rate_hz', [1.0, 1.6, 4.0])
+def test_one_root_far_off_is_not_believed_however_far_apart_images_are(rate_hz: float) -> None:
+    tracker = Tracker3D(BODY)
+    for k in range(20):
+        depth_m = 9.0 if k == 10 else 5.0
+        found = tracker.update(poses((0, 0, depth_m)), k / rate_hz, FOCAL_PX, OPTIONS)
+        if k:
+            assert found.tracks.motions[0] == pytest.approx([0, 0, 5, 0, 0, 0], abs=1e-6)
+
+
 def test_a_clock_that_jumps_back_resets_and_one_that_jumps_ahead_forgets_velocities() -> None:
     tracker, _ = followed(walk(20, 10.0, (1.0, 0, 0)), 10.0)
     found = tracker.update(poses((0.5, 0.2, 6)), 1e9, FOCAL_PX, OPTIONS)

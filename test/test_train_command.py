@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import yaml
 from paper import needed_torch
+from process import full_disk
 from training_people import FOCAL_PX, SIZE, add_made_up, read_made_up, tiny_root_task
 
 torch = needed_torch()
@@ -129,12 +130,55 @@ def test_it_goes_on_with_its_own_recipe(
 def test_the_folder_of_another_training_is_not_written_over(
     tmp_path: Path, tiny: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / 'out').mkdir()
-    (tmp_path / 'out' / 'snapshot_3.pth.tar').touch()
+    out = tmp_path / 'out'
+    assert main(arguments(tmp_path)) == 0
     assert main(arguments(tmp_path)) == 2
     assert 'has a training; --resume goes on with it' in capsys.readouterr().err
+    (out / 'state.pt').unlink()
+    for more in ([], ['--resume']):
+        assert main(arguments(tmp_path, *more)) == 2
+        said = capsys.readouterr().err
+        assert f'no state.pt to go on from; another --out with --weights {out} begins' in said
+    again = [word.replace(str(out), f'{out}2') for word in arguments(tmp_path)]
+    assert main([*again, '--weights', str(out)]) == 0  # as it said
+
+
+def test_what_a_kill_left_of_a_file_hinders_no_beginning(
+    tmp_path: Path, tiny: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / '.state.pt.part').touch()
     assert main(arguments(tmp_path, '--resume')) == 2
-    assert 'there is no' in capsys.readouterr().err
+    assert 'state.pt; without --resume a training begins' in capsys.readouterr().err
+    assert main(arguments(tmp_path)) == 0
+    assert not list(out.glob('.*'))
+
+
+def test_what_a_full_disk_is_said_to_need_is_enough(
+    tmp_path: Path, tiny: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the beginning nothing is there to go on from; in the first epoch there is."""
+    with full_disk():
+        assert main(arguments(tmp_path)) == 1
+    assert 'Make room, then begin again' in capsys.readouterr().err
+    assert main(arguments(tmp_path)) == 0
+
+
+def test_the_first_epoch_can_be_gone_on_with(
+    tmp_path: Path, tiny: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends it between its first snapshot and its end."""
+    from pose3d_ros.training import loop
+
+    def fails(*values: Any) -> None:
+        raise OSError('the disk is gone')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, 'save_history', fails)  # which comes after the snapshot
+        assert main(arguments(tmp_path)) == 1
+    assert (tmp_path / 'out' / 'snapshot_0.pth.tar').exists()
+    assert main(arguments(tmp_path, '--resume')) == 0
 
 
 @pytest.mark.parametrize(

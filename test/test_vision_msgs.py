@@ -5,7 +5,7 @@
 That package is in no registry of Python's; here its messages are written down once more.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
@@ -142,7 +142,7 @@ def test_poses_are_boxes_around_all_joints_and_roots_uncertain_along_the_ray(
     written_down: None,
 ) -> None:
     poses = two_people()
-    message = vision.detections_3d(poses, header_at(1.0))
+    message = vision.detections_3d(poses, header_at(1.0), 1000.0)
     assert [d.id for d in message.detections] == ['1', '2']
     for detection, joints, root in zip(message.detections, poses.joints, poses.roots, strict=True):
         centre, size = xyz(detection.bbox.center.position), xyz(detection.bbox.size)
@@ -153,12 +153,22 @@ def test_poses_are_boxes_around_all_joints_and_roots_uncertain_along_the_ray(
         np.testing.assert_allclose(xyz(result.pose.pose.position), root)
         covariance = np.reshape(result.pose.covariance, (6, 6))
         assert not covariance[3:].any() and not covariance[:, 3:].any()
-        # a root that is off by its depth's standard deviation stays on its pixel
+        # a root that is off by its depth's standard deviation stays on its pixel, about
         values, vectors = np.linalg.eigh(covariance[:3, :3])
-        np.testing.assert_allclose(values[:2], 0, atol=1e-9)
+        np.testing.assert_allclose(values[:2], 0.01**2 + (root[2] / 1000) ** 2)
         np.testing.assert_allclose(abs(vectors[:, 2]), abs(root) / np.linalg.norm(root), atol=1e-6)
     depth_variances = [d.results[0].pose.covariance[14] for d in message.detections]
-    np.testing.assert_allclose(depth_variances, [0.04, 0.16])
+    np.testing.assert_allclose(depth_variances, [0.04, 0.16], rtol=0.01)
+
+
+def test_a_root_of_unknown_depth_error_is_no_certain_one(written_down: None) -> None:
+    poses = replace(two_people(), root_depth_stddev_m=np.zeros(2))
+    for detection, root in zip(
+        vision.detections_3d(poses, header_at(1.0), 1000.0).detections, poses.roots, strict=True
+    ):
+        covariance = np.reshape(detection.results[0].pose.covariance, (6, 6))[:3, :3]
+        assert np.linalg.eigvalsh(covariance)[0] > 1e-4
+        assert np.sqrt(covariance[2, 2]) == pytest.approx(0.07 * root[2], rel=0.01)
 
 
 def test_who_coasts_is_no_detection(written_down: None) -> None:
@@ -167,7 +177,7 @@ def test_who_coasts_is_no_detection(written_down: None) -> None:
         tracker.update(two_people(), n / 10, 1000.0, options)
     poses = tracker.update(two_people()[:1], 0.5, 1000.0, options)
     assert poses.coasting.any()
-    assert [d.id for d in vision.detections_3d(poses, header_at(0.5)).detections] == ['1']
+    assert [d.id for d in vision.detections_3d(poses, header_at(0.5), 1000.0).detections] == ['1']
 
 
 def test_boxes_turn_with_the_frame(written_down: None) -> None:
@@ -176,8 +186,8 @@ def test_boxes_turn_with_the_frame(written_down: None) -> None:
     quarter = Transform.from_quaternion(
         np.array([0.0, np.sqrt(0.5), 0.0, np.sqrt(0.5)]), np.array([1.0, 2.0, 3.0])
     )
-    plain = vision.detections_3d(poses, header_at(1.0))
-    moved = Mover(quarter, moved_to).detections(vision.detections_3d(poses, header_at(1.0)))
+    plain = vision.detections_3d(poses, header_at(1.0), 1000.0)
+    moved = Mover(quarter, moved_to).detections(vision.detections_3d(poses, header_at(1.0), 1000.0))
     assert moved.header == moved_to == moved.detections[0].header
     for before, after in zip(plain.detections, moved.detections, strict=True):
         for a, b in (
@@ -190,7 +200,8 @@ def test_boxes_turn_with_the_frame(written_down: None) -> None:
         assert abs(after.bbox.center.orientation.y) == pytest.approx(np.sqrt(0.5))
         ray = quarter.vectors(xyz(before.results[0].pose.pose.position))
         covariance = np.reshape(after.results[0].pose.covariance, (6, 6))[:3, :3]
-        np.testing.assert_allclose(covariance @ ray, np.trace(covariance) * ray, atol=1e-9)
+        longest = np.linalg.eigvalsh(covariance)[-1]
+        np.testing.assert_allclose(covariance @ ray, longest * ray, atol=1e-9)
 
 
 def test_a_message_is_made_only_for_those_who_listen(

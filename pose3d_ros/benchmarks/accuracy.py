@@ -33,7 +33,7 @@ from pose3d_ros.data.pose2sim import Clip, ClipError
 from pose3d_ros.evaluation import box_overlaps
 from pose3d_ros.models.body_size import BodySize
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.placement import LIMB_JOINTS
+from pose3d_ros.models.limbs import LIMB_JOINTS
 from pose3d_ros.models.session import RuntimeOptions, RuntimeUnavailable
 from pose3d_ros.people import Persons
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pose3d_ros.benchmarks.ground_truth import HIPS, GroundTruth
 from pose3d_ros.evaluation import mpjpe, pa_mpjpe, root_errors
-from pose3d_ros.models.placement import LIMB_JOINTS
+from pose3d_ros.models.limbs import LIMB_JOINTS
 from pose3d_ros.people import rescaled_joints, rescaled_roots
 from pose3d_ros.tables import Table
 

@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         'after image with nothing else going on, before and after the bag. Of the bound: the time '
         'that they need alone over the time of the bag, from its first message to the last part.'
     )
-    report.give_out('bag', [Table(title, columns, rows, note)], arguments)
+    report.give_out('bag', [Table(title, columns, rows, note, keys=1)], arguments)
     return 0
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from pose3d_ros.benchmarks.ground_truth import HIPS, LIMBS, triangulated
 from pose3d_ros.benchmarks.motion_scores import Look
 from pose3d_ros.data.pose2sim import Clip
-from pose3d_ros.models.placement import LIMB_JOINTS
+from pose3d_ros.models.limbs import LIMB_JOINTS
 from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.offline import Stages
 from pose3d_ros.people import Keypoints, Persons

@@ -4,6 +4,8 @@
 
 import argparse
 import json
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +49,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 def compared(first: dict[str, Any], second: dict[str, Any]) -> list[Table]:
     """Return what differs of the machines, and of each table that both have, B / A."""
-    others = {table['title']: table for table in second['tables']}
+    mine, others = (
+        dict(zip(_counted(table['title'] for table in run['tables']), run['tables'], strict=True))
+        for run in (first, second)
+    )
     tables = [_machines(first['machine'], second['machine'])]
-    for table in first['tables']:
-        if table['title'] in others:
-            tables.append(_ratios(table, others[table['title']]))
+    tables += [_ratios(table, others[title]) for title, table in mine.items() if title in others]
     if len(tables) == 1:
         titles = '; '.join(table['title'] for table in first['tables'])
         raise ResultFileError(f'the files have no table in common: the first has {titles}')
@@ -73,32 +76,65 @@ def _machines(first: dict[str, Any], second: dict[str, Any]) -> Table:
 
 
 def _ratios(first: dict[str, Any], second: dict[str, Any]) -> Table:
-    """Return B / A of every number; rows belong together by their texts, columns by name."""
-    others = {_key(row): dict(zip(second['columns'], row, strict=True)) for row in second['rows']}
+    """Return B / A of every number; rows belong together by their keys, columns by name."""
+    keys = _keys(first)
+    others = dict(zip(_counted(_row_keys(second, keys)), second['rows'], strict=True))
+    places = {name: i for i, name in enumerate(_counted(second['columns']))}
+    columns = [places.get(name) for name in _counted(first['columns'])]
     rows: list[tuple[str | float, ...]] = []
-    texts = [all(isinstance(row[i], str) for row in first['rows'])
-             for i in range(len(first['columns']))]  # fmt: skip
-    for row in first['rows']:
-        other = others.get(_key(row))
+    for key, row in zip(_counted(_row_keys(first, keys)), first['rows'], strict=True):
+        other = others.get(key)
         if other is not None:
-            cells = zip(first['columns'], row, strict=True)
-            rows.append(tuple(_ratio(value, other.get(name)) for name, value in cells))
+            values = (None if place is None else other[place] for place in columns)
+            ratios = [_ratio(*pair) for pair in zip(row, values, strict=True)]
+            rows.append((*row[:keys], *ratios[keys:]))
     return Table(
         first['title'],
-        tuple((name, '' if text else '.3f')
-              for name, text in zip(first['columns'], texts, strict=True)),
+        tuple((name, _format(first, i, keys)) for i, name in enumerate(first['columns'])),
         rows,
         f'B / A; {len(rows)} of {len(first["rows"])} rows are in both.',
-    )  # fmt: skip
+        keys,
+    )
 
 
-def _key(row: list[Any]) -> tuple[str, ...]:
-    return tuple(value for value in row if isinstance(value, str))
+def _keys(table: dict[str, Any]) -> int:
+    """Return how many of the first columns say what a row is of."""
+    said: int | None = table.get('keys')
+    if said is not None:
+        return said
+    texts = [_is_text(table, i) for i in range(len(table['columns']))]
+    return [*texts, False].index(False)
+
+
+def _row_keys(table: dict[str, Any], keys: int) -> Iterable[tuple[Any, ...]]:
+    return (tuple(row[:keys]) for row in table['rows'])
+
+
+def _counted(names: Iterable[Hashable]) -> list[tuple[Hashable, int]]:
+    """Return each name with how often it was there before, which tells equal ones apart."""
+    seen: Counter[Hashable] = Counter()
+    counted = []
+    for name in names:
+        counted.append((name, seen[name]))
+        seen[name] += 1
+    return counted
+
+
+def _is_text(table: dict[str, Any], column: int) -> bool:
+    return all(isinstance(row[column], str) for row in table['rows'])
+
+
+def _format(table: dict[str, Any], column: int, keys: int) -> str:
+    if _is_text(table, column):
+        return ''
+    return 'g' if column < keys else '.3f'
 
 
 def _ratio(first: Any, second: Any) -> str | float:
     if isinstance(first, str):
-        return first
-    if first is None or second is None or not first:
+        return first if second in (first, None) else f'{first}, {second}'
+    if first is None or second is None:
         return float('nan')
-    return float(second / first)
+    if first == second:
+        return 1.0  # also of nothing, such as lost frames
+    return float(second / first) if first else float('nan')

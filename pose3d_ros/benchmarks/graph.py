@@ -60,10 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the stages' parameter: images that each works on at once (default: 1)")  # fmt: skip
     add('--in-flight', type=report.positive, default=default.in_flight, metavar='N',
         help='frames in the graph at a time, for each stream; more than 2 may replace each other '
-        'at the door (default: %(default)s)')  # fmt: skip
+        'before work on them begins (default: %(default)s)')  # fmt: skip
     add('--load-factors', type=float, nargs='+', metavar='F',
         default=[0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 10.0],
-        help='input rates, as multiples of the rate that is held (default: 0.25 to 10)',
+        help='input rates, as multiples of the rate that the graph sustains (default: 0.25 to 10)',
         )  # fmt: skip
     add('--load-seconds', type=float, default=6.0, metavar='S', help='each (default: %(default)s)')
     add('--plot', type=Path, metavar='FILE', help='draw the load curves, as PNG')

@@ -24,7 +24,7 @@ from pose3d_ros import weights
 from pose3d_ros.data.pose2sim import Clip
 from pose3d_ros.evaluation import triangulate
 from pose3d_ros.models.detection import DetectorOptions
-from pose3d_ros.models.placement import LIMB_JOINTS
+from pose3d_ros.models.limbs import LIMB_JOINTS
 from pose3d_ros.models.rtmpose import BOX_PADDING, RTMPose
 from pose3d_ros.models.session import RuntimeOptions
 from pose3d_ros.models.yolox import LONG_SIDE, YOLOX

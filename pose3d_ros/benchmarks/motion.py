@@ -98,7 +98,7 @@ def _walks(seconds: float) -> Table:
         rows.append(_row(rate_hz, follow(made, walks.CAMERA.focal_px)))
     title = f'Made-up walkers: {_SEQUENCES} sequences of {seconds:g} s, {_PEOPLE} people who cross'
     note = 'Boxes and roots are made of known ways, with errors like those on the clip; no network.'
-    return Table(title, _SCORES, rows, f'{note} {_SCORES_NOTE}')
+    return Table(title, _SCORES, rows, f'{note} {_SCORES_NOTE}', keys=2)
 
 
 def _clip(clip: Clip, motion: ClipMotion) -> Table:
@@ -114,7 +114,7 @@ def _clip(clip: Clip, motion: ClipMotion) -> Table:
         'Truth: triangulated hips, limbs of the people within a median of '
         f'{residuals} px of their keypoints. One walks a few steps, two crouch or sit.'
     )
-    return Table(title, _SCORES, rows, f'{note} {_SCORES_NOTE}')
+    return Table(title, _SCORES, rows, f'{note} {_SCORES_NOTE}', keys=2)
 
 
 def _root_errors(motion: ClipMotion) -> Table:
@@ -154,6 +154,7 @@ def _root_errors(motion: ClipMotion) -> Table:
         rows,
         'stated: standard deviation of depth as published. lasting, changing: mean and standard '
         'deviation of the error. likeness: autocorrelation of the error of depth.',
+        keys=2,
     )  # fmt: skip
 
 
@@ -184,6 +185,7 @@ def _smoothing() -> Table:
         rows,
         'lag, size: of the filtered wave against the true one. shaking left: of the standard '
         f'deviation of a hand at rest that shakes by {1e3 * _SHAKE_M:.0f} mm from image to image.',
+        keys=2,
     )  # fmt: skip
 
 
@@ -202,6 +204,7 @@ def _starts() -> Table:
         ),
         rows,
         'Seen without noise, at once at full speed.',
+        keys=2,
     )  # fmt: skip
 
 

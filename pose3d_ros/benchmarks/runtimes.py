@@ -128,4 +128,5 @@ def table(rows: list[tuple[str | float, ...]], repeats: int) -> Table:
         rows,
         f'Medians of {repeats} repeats, the ways taking turns, from uint8 images to numbers. CPU: '
         'OpenVINO. f16 of onnxruntime rounds the weights only: on a processor it computes in f32.',
+        keys=4,
     )

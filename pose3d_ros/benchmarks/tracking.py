@@ -220,4 +220,5 @@ def _table(title: str, rows: Sequence[tuple[str | float, ...]]) -> Table:
         f'missed, extra: people without a box of IoU {_MIN_IOU:g}, boxes without such a person, in '
         '% of the people. standing still: boxes that stay where they were detected. frames/s: '
         'as if a graph of that rate had taken them up.',
+        keys=2,
     )  # fmt: skip

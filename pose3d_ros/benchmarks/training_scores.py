@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pose3d_ros.data.annotations import Annotations
-from pose3d_ros.evaluation import baselines, mpjpe, root_errors
+from pose3d_ros.evaluation import mpjpe, root_errors
+from pose3d_ros.evaluation.baselines import Trivial
 from pose3d_ros.evaluation.metrics import best_pairs
 from pose3d_ros.evaluation.results import read_human36m
 from pose3d_ros.evaluation.root_files import read_roots
@@ -105,8 +106,9 @@ def trivial(training: Annotations, truth: Annotations, rows: np.ndarray) -> Foun
     """
     people = Subjects.annotated(truth)
     people = people[np.isin(people.rows, rows)]
-    placed = baselines.roots_at_k(people, baselines.best_gamma(training))
-    poses = baselines.poses_of(placed, baselines.mean_pose(training), training)
+    predictor = Trivial.fitted(training)
+    placed = predictor.roots(people)
+    poses = predictor.poses(placed)
     return Found(placed.rows, placed.roots, poses.joints[:, : len(HUMAN36M_17)])
 
 

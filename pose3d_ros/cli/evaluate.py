@@ -9,7 +9,8 @@ from pathlib import Path
 from pose3d_ros import stages, weights
 from pose3d_ros.data import datasets
 from pose3d_ros.data.annotations import Annotations, DataError
-from pose3d_ros.evaluation import baselines, protocols, results, root_files, running
+from pose3d_ros.evaluation import protocols, results, root_files, running
+from pose3d_ros.evaluation.baselines import Trivial
 from pose3d_ros.evaluation.outcome import Evaluation
 from pose3d_ros.evaluation.running import FoundPoses
 from pose3d_ros.evaluation.subjects import Subjects
@@ -97,12 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     annotations = _load(arguments, arguments.split)
+    trivial = _trivial(arguments)
     if arguments.what == 'rootnet':
-        tables = _rootnet(arguments, annotations)
+        tables = _rootnet(arguments, annotations, trivial)
     elif arguments.what == 'posenet':
-        tables = _posenet(arguments, annotations)
+        tables = _posenet(arguments, annotations, trivial)
     else:
-        tables = _files(arguments, annotations)
+        tables = _files(arguments, annotations, trivial)
     for name, evaluation in tables.items():
         stem: Path = arguments.out / name
         stem.with_suffix('.json').write_text(evaluation.to_json())
@@ -154,15 +156,30 @@ def _load(arguments: argparse.Namespace, split: str) -> Annotations:
     return annotations
 
 
-def _rootnet(arguments: argparse.Namespace, annotations: Annotations) -> dict[str, Evaluation]:
+def _trivial(arguments: argparse.Namespace) -> Trivial | None:
+    """Return the predictors that were asked for; what they cannot be fitted on is refused now."""
+    split = arguments.baseline_split
+    if split is None:
+        return None
+    try:
+        return Trivial.fitted(_load(arguments, split))
+    except DataError as error:
+        raise DataError(f'--baseline-split {split}: {error}') from error
+
+
+def _rootnet(
+    arguments: argparse.Namespace, annotations: Annotations, trivial: Trivial | None
+) -> dict[str, Evaluation]:
     subjects = _boxes(arguments, annotations)
     own = stages.OwnWeights(arguments.weights, arguments.epoch)
     subjects = _with_roots(arguments, annotations, subjects, own)
     root_files.write_roots(arguments.out, arguments.data, annotations, subjects)
-    return _score_roots(arguments, annotations, subjects)
+    return _score_roots(arguments, annotations, subjects, trivial)
 
 
-def _posenet(arguments: argparse.Namespace, annotations: Annotations) -> dict[str, Evaluation]:
+def _posenet(
+    arguments: argparse.Namespace, annotations: Annotations, trivial: Trivial | None
+) -> dict[str, Evaluation]:
     flip_test = not arguments.no_flip_test
     own = stages.OwnWeights(arguments.weights, arguments.epoch, flip_test)
     network, skeleton = stages.posenet_3dmppe(_options(arguments), own)
@@ -178,22 +195,24 @@ def _posenet(arguments: argparse.Namespace, annotations: Annotations) -> dict[st
         subjects = _with_roots(arguments, annotations, subjects, rootnet)
         root_files.write_roots(arguments.out, arguments.data, annotations, subjects)
     if arguments.roots is not None or arguments.rootnet_weights is not None:
-        tables = _score_roots(arguments, annotations, subjects)
+        tables = _score_roots(arguments, annotations, subjects, trivial)
     found = running.find_poses(annotations, subjects, network, skeleton, flip_test, arguments.batch)
     if arguments.data in results.WRITERS:
         results.WRITERS[arguments.data](arguments.out, annotations, found)
-    return tables | _score_poses(arguments, annotations, found, name)
+    return tables | _score_poses(arguments, annotations, found, name, trivial)
 
 
-def _files(arguments: argparse.Namespace, annotations: Annotations) -> dict[str, Evaluation]:
+def _files(
+    arguments: argparse.Namespace, annotations: Annotations, trivial: Trivial | None
+) -> dict[str, Evaluation]:
     path: Path | None = arguments.poses
     if path is None:
         subjects = root_files.read_roots(arguments.roots, arguments.data, annotations)
-        return _score_roots(arguments, annotations, subjects)
+        return _score_roots(arguments, annotations, subjects, trivial)
     if arguments.data not in results.READERS:
         raise DataError(f'{arguments.data} has no format for poses; the networks can be run on it')
     found = results.READERS[arguments.data](path, annotations)
-    return _score_poses(arguments, annotations, found, path.name)
+    return _score_poses(arguments, annotations, found, path.name, trivial)
 
 
 def _boxes(arguments: argparse.Namespace, annotations: Annotations) -> Subjects:
@@ -235,33 +254,34 @@ def _name(network: str, own: stages.OwnWeights) -> str:
 
 
 def _score_roots(
-    arguments: argparse.Namespace, annotations: Annotations, subjects: Subjects
+    arguments: argparse.Namespace,
+    annotations: Annotations,
+    subjects: Subjects,
+    trivial: Trivial | None,
 ) -> dict[str, Evaluation]:
     """Return the tables of roots by name, the trivial predictor in them if it was asked for."""
     score = protocols.ROOT_PROTOCOLS[arguments.data]
     evaluation = score(annotations, subjects, subjects.roots_from)
-    if arguments.baseline_split is not None:
-        training = _load(arguments, arguments.baseline_split)
-        gamma = baselines.best_gamma(training)
-        trivial = baselines.roots_at_k(subjects, gamma)
-        name = f'{gamma:.3f} k, the best for {training.name}'
-        evaluation = evaluation.joined(score(annotations, trivial, name))
+    if trivial is not None:
+        name = f'{trivial.gamma:.3f} k, the best for {trivial.data}'
+        evaluation = evaluation.joined(score(annotations, trivial.roots(subjects), name))
     return {'roots': evaluation}
 
 
 def _score_poses(
-    arguments: argparse.Namespace, annotations: Annotations, found: FoundPoses, name: str
+    arguments: argparse.Namespace,
+    annotations: Annotations,
+    found: FoundPoses,
+    name: str,
+    trivial: Trivial | None,
 ) -> dict[str, Evaluation]:
     """Return the tables of poses by name, the trivial predictor in them if it was asked for."""
     scores = protocols.pose_protocols(arguments.data, arguments.protocol)
     tables = {stem: score(annotations, found, name) for stem, score in scores.items()}
-    if arguments.baseline_split is not None:
-        training = _load(arguments, arguments.baseline_split)
-        pose = baselines.mean_pose(training)
-        trivial = baselines.poses_of(found.subjects, pose, training)
-        named = f'mean pose of {training.name}'
+    if trivial is not None:
+        poses, named = trivial.poses(found.subjects), f'mean pose of {trivial.data}'
         tables = {
-            stem: table.joined(scores[stem](annotations, trivial, named))
+            stem: table.joined(scores[stem](annotations, poses, named))
             for stem, table in tables.items()
         }
     return tables

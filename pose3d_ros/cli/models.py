@@ -40,7 +40,7 @@ def add_camera(parser: argparse.ArgumentParser, otherwise: str) -> None:
         type=number(float, 1, 1e6),
         metavar='PX',
         help='focal length in pixels, where the camera is unknown (1500 by the authors of '
-        '3DMPPE); `pose3d rescale` corrects the results when it is known',
+        '3DMPPE); when it is known, `pose3d rescale` corrects results of `pose3d video`, not bags',
     )
 
 

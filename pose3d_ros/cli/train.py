@@ -189,10 +189,18 @@ def _check_folder(arguments: argparse.Namespace) -> None:
     """Refuse to write over another training, and to go on with one that is not there."""
     out: Path = arguments.out
     state = out / 'state.pt'
-    if arguments.resume and not state.is_file():
-        raise RecipeError(f'--resume: there is no {state}')
-    if not arguments.resume and out.exists() and any(out.glob('*.pt*')):
-        raise RecipeError(f'{out} has a training; --resume goes on with it, or give another --out')
+    if state.is_file():
+        if not arguments.resume:
+            raise RecipeError(
+                f'{out} has a training; --resume goes on with it, or give another --out'
+            )
+    elif any(out.glob('*.pth.tar')):
+        raise RecipeError(
+            f'{out} has snapshots, but no {state.name} to go on from; another --out with --weights '
+            f'{out} begins with the last of them'
+        )
+    elif arguments.resume:
+        raise RecipeError(f'--resume: there is no {state}; without --resume a training begins')
     for name in ('workers', 'save_minutes', 'validation_people'):
         if getattr(arguments, name) < (1 if name == 'validation_people' else 0):
             raise RecipeError(f'--{name.replace("_", "-")} {getattr(arguments, name)} is too small')

@@ -11,7 +11,7 @@ import numpy as np
 
 from pose3d_ros.data.annotations import Annotations, DataError
 from pose3d_ros.data.records import CocoFile
-from pose3d_ros.models.crops3dmppe import process_boxes
+from pose3d_ros.models.crops3dmppe import usable_squares
 from pose3d_ros.skeletons import Skeleton
 
 MILLIMETRES_PER_METRE = 1000
@@ -33,16 +33,18 @@ def assemble(
     centre_px: np.ndarray | None = None,
     groups: Sequence[str] | None = None,
 ) -> Annotations:
-    """Return the people of a file who have a usable box, and the images they are in.
+    """Return the people of a file, and the images they are in.
 
-    Every annotation of `file` is one person; the arrays have a row for each, as in Annotations.
+    Every annotation of `file` is one person; the arrays have a row for each, as in Annotations. Who
+    has no usable box (`usable_squares`) is among them: nothing can be cut of them to learn from or
+    to look at, but they are there to be found.
 
     :param folder: of the images.
     :param names: of the files in it, one per image of `file`, with `/`.
     :param joints: (n, j, 3) metres; None = a 2D data set.
     :param focal_px: (n, 2); None = unknown, as 3DMPPE has it: 1500 and the middle of the image.
     :param centre_px: (n, 2); None with `focal_px`.
-    :raises DataError: nobody is left, images are missing, or a record lacks box, size or id.
+    :raises DataError: nobody has a usable box, images are missing, or a record lacks a field.
     """
     origin = file.annotations.origin
     rows = file.image_rows()
@@ -53,49 +55,37 @@ def assemble(
         focal_px, centre_px = np.full((n, 2), UNKNOWN_FOCAL_PX), sizes[rows] / 2
     if joints is None:
         joints = np.full((n, j, 3), np.nan)
-    usable = usable_boxes(boxes, sizes[rows])
+    _, usable = usable_squares(boxes, sizes[rows])
     if not usable.all():
         first = int(np.flatnonzero(~usable)[0])
         _say_unusable(origin, file, int((~usable).sum()), first, names[rows[first]], boxes[first])
     if not usable.any():
         raise DataError(
-            f'{origin}: nobody is left of {n} annotations in {file.annotations.path}; look at '
-            'their boxes, or choose another split'
+            f'{origin}: none of {n} annotations in {file.annotations.path} has a usable box; look '
+            'at their boxes, or choose another split'
         )
-    used, indices = np.unique(rows[usable], return_inverse=True)
+    used, indices = np.unique(rows, return_inverse=True)
     check_images(origin, folder, [names[i] for i in used])
     return Annotations(
         name, skeleton, tuple(folder / names[i] for i in used), sizes[used].astype(np.int64),
-        indices.reshape(-1), boxes[usable],
+        indices.reshape(-1), boxes,
         # float32 as in the original: large sets take half the memory, at 1 um in 10 m
-        np.where(visible[..., None], pixels, np.nan).astype(np.float32)[usable],
-        joints.astype(np.float32)[usable],
-        visible[usable], focal_px[usable], centre_px[usable],
-        ('',) * int(usable.sum()) if groups is None else tuple(
-            group for group, kept in zip(groups, usable, strict=True) if kept
-        ),
-        file.images.integers('id')[used], file.annotations.integers('id')[usable],
+        np.where(visible[..., None], pixels, np.nan).astype(np.float32),
+        joints.astype(np.float32), visible, focal_px, centre_px,
+        ('',) * n if groups is None else tuple(groups),
+        file.images.integers('id')[used], file.annotations.integers('id'),
     )  # fmt: skip
-
-
-def usable_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Return (n,) which boxes (n, 4) can be cut out of images of the sizes (n, 2).
-
-    Those that 3DMPPE skips cannot. Nor can one that lies wholly left of its image or above it,
-    although 3DMPPE would move it inside, onto pixels that do not show the person.
-    """
-    _, valid = process_boxes(boxes, sizes[:, 0], sizes[:, 1])
-    return np.asarray(valid & (boxes[:, :2] + boxes[:, 2:] > 0).all(axis=1))
 
 
 def _say_unusable(
     origin: str, file: CocoFile, count: int, first: int, image: str, box: np.ndarray
 ) -> None:
-    """Log how many people are left out, and who the first is."""
+    """Log how many people cannot be looked at, and who the first is."""
     record = file.annotations.rows[first]
     logging.getLogger(__name__).warning(
-        '%s: %s: left out %d of %d people without a usable box (no area, or outside of the image), '
-        'the first is annotation %s with box %s in %s; correct their bbox, or leave it at that',
+        '%s: %s: %d of %d people have no usable box (no area, or outside of the image) and are not '
+        'looked at, the first is annotation %s with box %s in %s; correct their bbox, or leave it '
+        'at that',
         origin, file.annotations.path, count, len(file.annotations), record.get('id'),
         np.round(box, 1).tolist(), image,
     )  # fmt: skip

@@ -26,8 +26,8 @@ from pose3d_ros.models.crops3dmppe import (
     SIZE,
     STD,
     k_values_of,
-    process_boxes,
     to_cells,
+    usable_squares,
 )
 from pose3d_ros.skeletons import Skeleton
 
@@ -56,8 +56,8 @@ class PeopleTable:
     :param focal_px: (n, 2).
     :param centre_px: (n, 2).
     :param mirror_order: (p,) which point a point is in the mirror image.
-    :param dropped: how many people were left out: no box in the image, no visible point, or no
-        focal length although there is depth.
+    :param dropped: how many people were left out: no box in the image; or depth, but no visible
+        point or no focal length.
     """
 
     names: tuple[str, ...]
@@ -146,7 +146,7 @@ def _table(sets: Sequence[Annotations], mirror_order: np.ndarray, points_of: Any
     for people in sets:
         part = _columns(people, points_of(people))
         kept = part.pop('kept')
-        if not kept.any():
+        if not part['visible'][kept].any():
             raise DataError(
                 f'{people.name}: none of its {len(people)} people can be used, which takes a box '
                 f'in the image, a visible joint, and a focal length where there is depth'
@@ -171,16 +171,18 @@ def _table(sets: Sequence[Annotations], mirror_order: np.ndarray, points_of: Any
 
 def _columns(people: Annotations, points: _Points) -> dict[str, np.ndarray]:
     """Return the columns of the table, one row for each person, and 'kept': who can be used."""
-    size = people.image_sizes[people.image_indices]
-    squares, has_box = process_boxes(people.boxes, size[:, 0], size[:, 1])
+    squares, has_box = usable_squares(people.boxes, people.image_sizes[people.image_indices])
     have_depth, focal_px = people.have_depth, people.focal_px
     visible = points.visible & np.isfinite(points.pixels).all(axis=2)
     # an unknown depth of a single joint, of people with depth
     visible &= np.isfinite(points.depths) | ~have_depth[:, None]
     has_focal = (np.isfinite(focal_px) & (focal_px > 0)).all(axis=1)
     in_front = ~(people.roots[:, 2] <= 0)
+    # of those without depth all count, as published: in the mean of the loss, and in how many there
+    # are of each kind
+    can_teach = visible.any(axis=1) & has_focal & in_front
     return {
-        'kept': has_box & visible.any(axis=1) & (has_focal | ~have_depth) & in_front,
+        'kept': has_box & (can_teach | ~have_depth),
         'squares': squares,
         'pixels': np.nan_to_num(points.pixels, posinf=0, neginf=0).astype(np.float32),
         'depths': np.nan_to_num(points.depths, posinf=0, neginf=0).astype(np.float32),

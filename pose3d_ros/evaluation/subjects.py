@@ -64,7 +64,7 @@ class Subjects:
     def annotated(cls, annotations: Annotations) -> 'Subjects':
         """Return the annotated people with their true boxes and roots.
 
-        People without a box that can be cut are left out, as in the original.
+        People without a box that can be cut are left out.
         """
         images = annotations.image_indices
         squares, valid = processed(annotations, images, annotations.boxes)
@@ -155,13 +155,15 @@ def _meant(annotations: Annotations, images: np.ndarray, squares: np.ndarray) ->
     """Return which of the people each box is of (n,); -1 = of none.
 
     An image's only box is of its only person. Elsewhere pairs are made from the one that overlaps
-    most down to an intersection over union of 0.5.
+    most down to an intersection over union of 0.5. People without a box that can be cut count as
+    not there.
     """
-    truth = processed(annotations, annotations.image_indices, annotations.boxes)[0]
-    people = rows_by_image(annotations.image_indices)
+    truth, valid = processed(annotations, annotations.image_indices, annotations.boxes)
+    known = np.flatnonzero(valid)
+    people = rows_by_image(annotations.image_indices[known])
     found = np.full(len(images), -1)
     for image, rows in rows_by_image(images).items():
-        there = people[image]
+        there = known[people.get(image, known[:0])]
         if len(rows) == len(there) == 1:
             found[rows] = there
             continue
@@ -185,13 +187,13 @@ def processed(
 
     :param image_indices: (n,) which of the data set's images; their sizes differ.
     """
-    return crops3dmppe.process_boxes(boxes, *annotations.image_sizes[image_indices].T)
+    return crops3dmppe.usable_squares(boxes, annotations.image_sizes[image_indices])
 
 
 def each_once(annotations: Annotations, subjects: Subjects) -> np.ndarray:
     """Return for each of the annotated people the row of the one subject that is it; -1 = no box.
 
-    For protocols that compare person by person. Who has no box that can be cut may be missing.
+    For protocols that compare person by person. Who has no box that can be cut is not compared.
 
     :raises DataError: somebody else is missing: the figure would be of other people.
     """
@@ -199,6 +201,7 @@ def each_once(annotations: Annotations, subjects: Subjects) -> np.ndarray:
     known = np.flatnonzero(subjects.rows >= 0)
     found[subjects.rows[known]] = known
     valid = processed(annotations, annotations.image_indices, annotations.boxes)[1]
+    found[~valid] = -1
     missing = annotations.image_indices[valid & (found < 0)]
     if len(missing):
         raise DataError(

@@ -16,8 +16,9 @@ import numpy as np
 
 from pose3d_ros.camera import Camera
 from pose3d_ros.crops import Crops
+from pose3d_ros.models.limbs import LIMB_JOINTS
 from pose3d_ros.models.linear_head import FEATURES, split_heads
-from pose3d_ros.models.placement import LIMB_JOINTS, RootPrior, facing_rotation, place
+from pose3d_ros.models.placement import RootPrior, facing_rotation, place
 from pose3d_ros.models.runtime import Network
 from pose3d_ros.models.session import ImageInput, RuntimeOptions
 from pose3d_ros.people import Keypoints, Persons, Poses

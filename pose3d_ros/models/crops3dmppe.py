@@ -51,6 +51,21 @@ def process_boxes(
     return np.where(valid[:, None], squares, np.nan), valid
 
 
+def usable_squares(boxes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the square boxes to cut of annotated people, and which there are.
+
+    As `process_boxes`, but none for a box that lies wholly left of its image or above it: 3DMPPE
+    moves it inside, onto pixels that do not show the person.
+
+    :param boxes: (n, 4) as there.
+    :param sizes: (n, 2) width and height of the image that each is in.
+    :return: (n, 4), NaN where there is none; (n,) bool.
+    """
+    squares, valid = process_boxes(boxes, sizes[:, 0], sizes[:, 1])
+    valid &= (boxes[:, :2] + boxes[:, 2:] > 0).all(axis=1)
+    return np.where(valid[:, None], squares, np.nan), valid
+
+
 def cut_boxes(squares: np.ndarray) -> Crops:
     """Return the crops of processed boxes (n, 4)."""
     return Crops(affines(squares), SIZE, SIZE)

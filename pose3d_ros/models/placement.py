@@ -12,27 +12,39 @@ depth is as good as the scale of W, and as the likeness of W and rays: a body th
 not show (the network saw another person, or there is none) comes out too near. So it is fused with
 the rootnet's depth, which does not know W, and has the less to say the less W and rays agree. Last,
 each joint whose keypoint is certain is moved sideways onto its ray: networks see better where a
-joint is in the image than how far to the side of the hips it is.
+joint is in the image than how far to the side of the hips it is. At which depth it meets the ray is
+settled by the lengths of bones (`limbs`).
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from pose3d_ros.camera import Camera
-from pose3d_ros.people import Keypoints
+from pose3d_ros.models.limbs import LIMB_JOINTS, natural_depths, natural_lengths
+from pose3d_ros.people import UNSTATED_DEVIATION, Keypoints
 from pose3d_ros.skeletons import Skeleton
 
-LIMB_JOINTS = (
-    'left_shoulder', 'right_shoulder', 'left_elbow', 'right_elbow', 'left_wrist', 'right_wrist',
-    'left_hip', 'right_hip', 'left_knee', 'right_knee', 'left_ankle', 'right_ankle',
-)  # fmt: skip
+# What moves with the limb joints at its side; all that is not named here is of the head, and moves
+# with the shoulders.
+_SHOULDERS = ('left_shoulder', 'right_shoulder')
+_CARRIERS = {
+    f'{side}_{part}': (f'{side}_{limb}',)
+    for side in ('left', 'right')
+    for limb, parts in (
+        ('wrist', ('pinky', 'index', 'thumb')),
+        ('ankle', ('heel', 'foot_index')),
+    )
+    for part in parts
+}
 
 # A keypoint below the first is not believed, above the second it is, in between partly.
 _UNCERTAIN, _CERTAIN = 0.2, 0.5
 _MIN_WEIGHT = 1e-3
 _MIN_DEPTH_M = 0.1
 _MIN_RELATIVE_STDDEV = 1e-6
+_NEAREST_JOINT_M = 0.05
 _TINY = 1e-12  # square of the spread of rays of a body seen as a point: no depth to find
 
 
@@ -41,7 +53,7 @@ class RootPrior:
     """What is known of the roots before the pose: the rootnet's word.
 
     :param depth_m: (n,) NaN = unknown.
-    :param stddev_m: (n,) 0 = unknown.
+    :param stddev_m: (n,) 0 or less, or not finite = not stated.
     """
 
     depth_m: np.ndarray
@@ -103,15 +115,26 @@ def place(
     rays, scores = camera.rays(keypoints.xy[:, seen]), keypoints.scores[:, seen]
     known = np.isfinite(rays).all(axis=2) & np.isfinite(scores)
     rays, scores = np.where(known[..., None], rays, 0.0), np.where(known, scores, 0.0)
-    limbs = [i for i, joint in enumerate(own) if skeleton.joint_names[joint] in LIMB_JOINTS]
-    fit = Fit.of(relative[:, own][:, limbs], rays[:, limbs], scores[:, limbs])
+    limbs = skeleton.indices(*LIMB_JOINTS)
+    places = [own.index(joint) for joint in limbs]
+    fit = Fit.of(relative[:, limbs], rays[:, places], scores[:, places])
     depth_m, stddev_m = fuse_depths(fit, scale_stddev, prior)
     joints = relative + fit.roots_at(depth_m)[:, None]
-    z = np.maximum(joints[:, own, 2:], 0.05)
-    on_rays = np.concatenate([rays * z, z], axis=2)
     belief = np.clip((scores - _UNCERTAIN) / (_CERTAIN - _UNCERTAIN), 0, 1)[..., None]
-    joints[:, own] = belief * on_rays + (1 - belief) * joints[:, own]
+    joints[:, own] = _on_rays(joints[:, own], rays, belief)
+    slopes = (belief * rays)[:, places]
+    natural_m = natural_depths(joints[:, limbs], slopes, natural_lengths(relative[:, limbs]))
+    further_m = (natural_m - joints[:, limbs, 2])[..., None]
+    moves = np.concatenate([further_m * slopes, further_m], axis=2)
+    joints += np.einsum('lj,nlx->njx', _carried(skeleton), moves)
+    joints[:, own] = _on_rays(joints[:, own], rays, belief)
     return Placed(joints, joints[:, skeleton.root].mean(axis=1), stddev_m)
+
+
+def _on_rays(joints: np.ndarray, rays: np.ndarray, belief: np.ndarray) -> np.ndarray:
+    """Return joints (n, k, 3) moved sideways onto rays (n, k, 2) as far as those are believed."""
+    z = np.maximum(joints[..., 2:], _NEAREST_JOINT_M)
+    return np.asarray(belief * np.concatenate([rays * z, z], axis=2) + (1 - belief) * joints)
 
 
 @dataclass(frozen=True)
@@ -164,9 +187,11 @@ def fuse_depths(fit: Fit, scale_stddev: float, prior: RootPrior) -> tuple[np.nda
     Errors of distance are errors of size, and so relative: Gaussian in log depth. Where bodies and
     rays agree by a share a only, noise pulls the fit nearer by as much: log a is its error.
     """
-    known = np.isfinite(prior.depth_m) & (prior.depth_m > 0) & (prior.stddev_m > 0)
+    known = np.isfinite(prior.depth_m) & (prior.depth_m > 0)
     prior_m = np.where(known, prior.depth_m, 1.0)
-    relative = np.maximum(np.where(known, prior.stddev_m, np.inf) / prior_m, _MIN_RELATIVE_STDDEV)
+    stated = np.isfinite(prior.stddev_m) & (prior.stddev_m > 0)
+    relative = np.where(stated, prior.stddev_m / prior_m, UNSTATED_DEVIATION)
+    relative = np.maximum(np.where(known, relative, np.inf), _MIN_RELATIVE_STDDEV)
     prior_precision, fit_precision = (
         relative**-2,
         1 / (scale_stddev**2 + np.log(fit.agreement) ** 2),
@@ -175,6 +200,17 @@ def fuse_depths(fit: Fit, scale_stddev: float, prior: RootPrior) -> tuple[np.nda
     logs = np.log(prior_m) * prior_precision + np.log(fit.depth_m) * fit_precision
     depth_m = np.exp(logs / precision)
     return depth_m, depth_m / np.sqrt(precision)
+
+
+@cache
+def _carried(skeleton: Skeleton) -> np.ndarray:
+    """Return (12, j) how far each joint goes along with each limb joint: hands, feet and face."""
+    weights = np.zeros((len(LIMB_JOINTS), len(skeleton)))
+    for joint, name in enumerate(skeleton.joint_names):
+        carriers = [name] if name in LIMB_JOINTS else _CARRIERS.get(name, _SHOULDERS)
+        for carrier in carriers:
+            weights[LIMB_JOINTS.index(carrier), joint] = 1 / len(carriers)
+    return weights
 
 
 def _shared(skeleton: Skeleton, other: Skeleton) -> tuple[list[int], list[int]]:

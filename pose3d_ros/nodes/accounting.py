@@ -16,8 +16,10 @@ WINDOW_S = 5.0
 # parameters set, and some more.
 _TIMES = 6000
 
-#: Every frame that came in ends as one of the others, once it is through.
-COUNTERS = ('received', 'published', 'dropped', 'stale', 'skipped', 'failed', 'unmatched')
+#: By name, as Accounting has them.
+COUNTERS = (
+    'received', 'published', 'dropped', 'lost', 'stale', 'skipped', 'failed', 'unmatched',
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Accounting:
     :param published: results that went out.
     :param dropped: replaced by a newer frame before work on them began; of the detector also
         images that were replaced before it took them, or lost on the way.
+    :param lost: how many of those dropped were lost on the way to a detector that waited for them.
     :param stale: older than `max_age_ms` when work on them would have begun.
     :param skipped: unusable input: the reason was logged.
     :param failed: an error of our own: the traceback was logged.
@@ -69,6 +72,7 @@ class Accounting:
     received: int = 0
     published: int = 0
     dropped: int = 0
+    lost: int = 0
     stale: int = 0
     skipped: int = 0
     failed: int = 0

@@ -3,6 +3,7 @@
 """detector: images to the boxes of people."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from time import monotonic
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +23,9 @@ from pose3d_ros.nodes.vision import VisionTopic, detections_2d
 from pose3d_ros.people import Persons
 from pose3d_ros.stages import DETECTORS, Detector, Runs
 from pose3d_ros.tracking import Tracker
+
+# An image that the detector waits for is taken within that time, on a busy machine too.
+_TAKING_S = 0.05
 
 PARAMETERS = (
     Param('model', 'yolox', 'the detector', choices=tuple(DETECTORS)),
@@ -107,10 +111,30 @@ class DetectorNode(Stage):
     def _is_idle(self) -> bool:
         return self._worker.is_idle
 
-    def _drop_missed(self, images: int) -> None:
+    def _drop_missed(self, images: int, elapsed_s: float) -> None:
+        """Count images that were never taken, by how long ago the last one was.
+
+        They were replaced while it was at work; those that it was waiting for were lost on the way.
+        """
         self.accounting.count('received', images)
         self.accounting.count('dropped', images)
-        self._say_dropped()
+        waited_s = monotonic() - self._worker.idle_since_s - _TAKING_S
+        # images come at nearly even distances: a quarter of one is left to chance
+        awaited = int(waited_s * (images + 1) / max(elapsed_s, 1e-6) - 0.25)
+        if lost := min(images, max(0, awaited)):
+            self.accounting.count('lost', lost)
+            self._say_lost()
+        if lost < images:
+            self._say_dropped()
+
+    def _say_lost(self) -> None:
+        a = self.accounting
+        self.get_logger().warning(
+            f'{a.lost} of {a.received} images were lost on the way so far, while the detector '
+            'waited for them. Start the camera driver with our Fast DDS profile (README, "Large '
+            'images"), or send compressed images',
+            throttle_duration_sec=LOG_EVERY_S,
+        )
 
     def compute(self, frame: Frame, given: None) -> Persons | None:
         """Find the people of an image; None = `finish` knows whether that is needed."""

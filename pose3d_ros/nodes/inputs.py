@@ -125,7 +125,8 @@ class Input:
     :param needed: whether silence is worth a word.
     :param wanted: whether a message is to be taken now; None = always.
     :param missed: told how many messages a newer one replaced before they were taken, or were lost
-        on the way: by the publisher's numbers, where the middleware tells them.
+        on the way, and how long ago the one before these was taken, seconds: by the publisher's
+        numbers, where the middleware tells them.
     :raises ParameterError: what the parameters qos_overrides say is no quality of service.
     """
 
@@ -140,7 +141,7 @@ class Input:
         raw: bool = False,
         needed: bool = True,
         wanted: Callable[[], bool] | None = None,
-        missed: Callable[[int], None] | None = None,
+        missed: Callable[[int, float], None] | None = None,
     ) -> None:
         self._wanted, self._missed = wanted, missed
         self._number = 0  # the publisher's, of the last message
@@ -150,7 +151,7 @@ class Input:
         #: Messages that came, and the bytes of the last, where they are taken as bytes.
         self.count = self.last_bytes = 0
         self._room_bytes = segment_bytes(os.environ)
-        self._last_s = self._warned_s = time.monotonic()
+        self._taken_s = self._last_s = self._warned_s = time.monotonic()
         self._warned_s -= _WARN_EVERY_S
         # a copy, which rclpy changes to what the parameters qos_overrides say
         self._qos = copy.copy(qos)
@@ -180,7 +181,7 @@ class Input:
         self.count += 1
         if isinstance(message, bytes):
             self.last_bytes = len(message)
-        self._last_s = time.monotonic()
+        self._taken_s = self._last_s = time.monotonic()
         self._warned_s = self._last_s - _WARN_EVERY_S
         self._callback(message)
 
@@ -189,7 +190,7 @@ class Input:
         if not self._missed or not 0 < before < number - 1:
             return  # also after a publisher that started anew: it counts from 1
         if self._node.count_publishers(self.topic) == 1:  # the numbers of several say nothing
-            self._missed(number - 1 - before)
+            self._missed(number - 1 - before, time.monotonic() - self._taken_s)
 
     def silent_s(self) -> float:
         """Return the seconds since the last message, or the making."""
@@ -299,7 +300,7 @@ def image_input(
     node: Node,
     callback: Callable[[Frame], None],
     wanted: Callable[[], bool] | None = None,
-    missed: Callable[[int], None] | None = None,
+    missed: Callable[[int, float], None] | None = None,
 ) -> Input:
     """Subscribe to the image topic in the transport that the parameter asks for.
 

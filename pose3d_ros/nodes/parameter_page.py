@@ -16,7 +16,8 @@ Written by `pose3d parameters > docs/parameters.md`, from the tables that the no
 When a parameter may change: **any time**, also while the node works; **unconfigured**, before the
 node is configured, from a file, the command line or `ros2 param set`, and again after it is cleaned
 up ([lifecycle.md](lifecycle.md)); **start**, on the command line or from a file only. What cannot
-be used is refused with the reason. Besides these every node has `use_sim_time`, and the stages have
+be used is refused with the reason; a double may be written without a point (`rate:=1`). Besides
+these every node has `use_sim_time`, and the stages have
 `qos_overrides.TOPIC.subscription.*` for each input (`reliability`, `history`, `depth`), at the
 start.
 """

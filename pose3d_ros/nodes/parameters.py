@@ -65,7 +65,6 @@ class Param:
             type=_TYPES[type(self.default)],
             description=self.description,
             read_only=self.at_start or (self.fixed and not managed),
-            dynamic_typing=self.number_too,
         )
         if self.choices:
             descriptor.additional_constraints = 'one of: ' + ', '.join(self.choices)
@@ -83,8 +82,19 @@ class Param:
     def takes(self) -> str:
         """Return what values are taken, in words."""
         limits = '' if self.minimum is None else f' from {self.minimum:g} to {self.maximum:g}'
-        example = ', such as 1.0' if isinstance(self.default, float) else ''
-        return f'{type(self.default).__name__}{limits}{example}'
+        return f'{type(self.default).__name__}{limits}'
+
+    def typed(self, value: Any) -> Any:
+        """Return a value in the parameter's type, where it can only be meant so; else as it is.
+
+        ROS reads 5 as an integer and true as a bool, whatever type is asked for.
+        """
+        if isinstance(value, bool):
+            word = str(value).lower()
+            return word if word in self.choices else value
+        if isinstance(value, int) and isinstance(self.default, float):
+            return float(value)
+        return str(value) if self.number_too and isinstance(value, int | float) else value
 
     def fault(self, value: object) -> str:
         """Return why a value cannot be used; '' when it can."""
@@ -104,13 +114,17 @@ def declare(
     for param in table:
         descriptor = param.descriptor(managed=configured is not None)
         try:
-            node.declare_parameter(param.name, param.default, descriptor)
+            _declare(node, param, descriptor)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ParameterError(f"parameter '{param.name}' ({param.takes()}): {error}") from error
         fault = param.fault(value_of(node, param.name))
         if fault:
             raise ParameterError(fault)
     by_name = {param.name: param for param in table}
+
+    def typed(change: Parameter) -> Parameter:
+        param = by_name.get(change.name)
+        return Parameter(change.name, value=param.typed(change.value)) if param else change
 
     def fault_of(change: Parameter) -> str:
         param = by_name.get(change.name)
@@ -126,7 +140,27 @@ def declare(
         fault = next(filter(None, map(fault_of, changes)), '')
         return SetParametersResult(successful=not fault, reason=fault)
 
+    node.add_pre_set_parameters_callback(lambda changes: [typed(change) for change in changes])
     node.add_on_set_parameters_callback(check)
+
+
+def _declare(node: Node, param: Param, descriptor: ParameterDescriptor) -> None:
+    """Declare a parameter, and read what is given for it as its type where that is meant.
+
+    :raises InvalidParameterTypeException: it is of another type.
+    :raises InvalidParameterValueException: it is out of range.
+    """
+    try:
+        node.declare_parameter(param.name, param.default, descriptor)
+    except InvalidParameterTypeException:
+        # rclpy tells what was given only as a parameter of any type
+        any_type = ParameterDescriptor(dynamic_typing=True)
+        given = node.declare_parameter(param.name, param.default, any_type).value
+        node.undeclare_parameter(param.name)
+        value = param.typed(given)
+        if type(value) is not type(param.default):
+            raise
+        node.declare_parameter(param.name, value, descriptor, ignore_override=True)
 
 
 def _locked(node: Node, name: str) -> str:

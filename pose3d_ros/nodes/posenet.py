@@ -154,7 +154,7 @@ class PoseNetNode(JoiningStage):
         moved = self._target.at(frame.header) if self._target else None
         message = poses_to_message(poses, frame.header, camera)
         self._poses.publish(moved.poses(message) if moved else message)
-        self._vision.publish(lambda: self._detections(poses, frame, moved))
+        self._vision.publish(lambda: self._detections(poses, frame, camera, moved))
         self._draw(frame, camera, persons, poses, moved)
         return poses
 
@@ -162,9 +162,9 @@ class PoseNetNode(JoiningStage):
         """Return the posenet's networks."""
         return self._posenet.networks
 
-    def _detections(self, poses: Poses, frame: Frame, moved: Mover | None) -> Any:
+    def _detections(self, poses: Poses, frame: Frame, camera: Camera, moved: Mover | None) -> Any:
         """Return the message for `detections_3d`."""
-        message = detections_3d(poses, frame.header)
+        message = detections_3d(poses, frame.header, camera.focal_px)
         return moved.detections(message) if moved else message
 
     def _draw(

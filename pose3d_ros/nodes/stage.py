@@ -43,6 +43,7 @@ START_ERRORS = (WeightsError, RuntimeUnavailable, OptionsError, ParameterError, 
 #: What becomes of a frame that has no result, and is not replaced by a newer one -> its level.
 _LOSSES = {
     'failed': DiagnosticStatus.ERROR,
+    'lost': DiagnosticStatus.WARN,
     'skipped': DiagnosticStatus.WARN,
     'unmatched': DiagnosticStatus.WARN,
     'stale': DiagnosticStatus.WARN,
@@ -351,7 +352,7 @@ class Stage(LifecycleNode):
     def _say_dropped(self) -> None:
         a = self.accounting
         self.get_logger().info(
-            f'{a.dropped} of {a.received} frames dropped for newer ones so far',
+            f'{a.dropped - a.lost} of {a.received} frames dropped for newer ones so far',
             throttle_duration_sec=LOG_EVERY_S,
         )
 
@@ -389,7 +390,7 @@ class Stage(LifecycleNode):
         seconds = min(WINDOW_S, now_s - self._began_s)
         recent = counts.recent(now_s, seconds)
         level, passed = diagnosis.beyond_limits(self, recent)
-        texts = [f'{recent.rate_hz:.1f} Hz', f'{counts.dropped} dropped', passed]
+        texts = [f'{recent.rate_hz:.1f} Hz', f'{counts.dropped - counts.lost} dropped', passed]
         for name, its_level in _LOSSES.items():
             count = getattr(counts, name)
             if count > self._said[name]:

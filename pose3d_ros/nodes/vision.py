@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 from pose3d_ros.nodes.inputs import RESULT_QOS
 from pose3d_ros.nodes.messages import point
 from pose3d_ros.people import Persons, Poses
+from pose3d_ros.tracking3d import root_covariances
 
 try:
     import vision_msgs.msg as vision
@@ -63,23 +64,23 @@ def detections_2d(persons: Persons, header: Header) -> Any:
     return vision.Detection2DArray(header=header, detections=boxes)
 
 
-def detections_3d(poses: Poses, header: Header) -> Any:
+def detections_3d(poses: Poses, header: Header, focal_px: float) -> Any:
     """Return people who are seen as vision_msgs/Detection3DArray; who coasts is no detection.
 
     Each box holds all joints, along the axes of the camera's frame, metres; the hypothesis' pose is
-    the root, whose covariance is that of its depth, along the line of sight.
+    the root, uncertain along the line of sight by its depth, and across it by a pixel or so.
+
+    :param focal_px: of the camera.
     """
     poses, detections = poses.seen, []
+    root_m2 = root_covariances(poses.roots, poses.root_depth_stddev_m, focal_px)
     for n, (score, person_id) in enumerate(zip(poses.scores.tolist(), poses.ids, strict=True)):
         low, high = np.nanmin(poses.joints[n], axis=0), np.nanmax(poses.joints[n], axis=0)
-        root = poses.roots[n]
         covariance = np.zeros((6, 6))
-        # how far the root is for a metre of depth, times the depth's standard deviation
-        error_m = root / root[2] * poses.root_depth_stddev_m[n]
-        covariance[:3, :3] = np.outer(error_m, error_m)
+        covariance[:3, :3] = root_m2[n]
         hypothesis = _hypothesis(score)
         hypothesis.pose = PoseWithCovariance(
-            pose=Pose(position=point(root.tolist())), covariance=covariance.ravel()
+            pose=Pose(position=point(poses.roots[n].tolist())), covariance=covariance.ravel()
         )
         box = vision.BoundingBox3D(
             center=Pose(position=point(((low + high) / 2).tolist())), size=_vector(high - low)

@@ -31,6 +31,8 @@ class Worker(Generic[Job]):
         self._waiting: Job | None = None
         self._running = False
         self._idle = 0  # threads with nothing to do
+        #: Since when a job would be begun with at once, where it would be.
+        self.idle_since_s = monotonic()
         self._taken = self._done = 0  # jobs
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
@@ -98,6 +100,8 @@ class Worker(Generic[Job]):
                     return None
                 if self._waiting is not None:
                     return self._take(self._waiting)
+                if not self._idle:
+                    self.idle_since_s = monotonic()
                 self._idle += 1
                 self.on_idle()
                 self._changed.wait_for(lambda: self._waiting is not None or not self._running)
@@ -107,6 +111,7 @@ class Worker(Generic[Job]):
         number, self._waiting, self._taken = self._taken, None, self._taken + 1
         self._changed.notify_all()
         if self._idle:
+            self.idle_since_s = monotonic()
             self.on_idle()  # the next may come for another thread
         return number, job
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 import torch
+from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -19,14 +20,14 @@ _SHARE, _AT_LEAST = 0.01, 10
 
 
 class Unreadable:
-    """Counts the images of a table that could not be read.
+    """Counts the images of a table that could not be read, by any of several processes.
 
     :param table: the people.
     """
 
     def __init__(self, table: PeopleTable) -> None:
         self._table = table
-        self._images: set[int] = set()
+        self._faults: dict[int, str] = {}  # image -> why
         self._limit = max(_AT_LEAST, int(_SHARE * len(table.images)))
 
     def note(self, batch: Mapping[str, torch.Tensor]) -> None:
@@ -36,17 +37,29 @@ class Unreadable:
         """
         for row in batch['row'][~batch['readable']].tolist():
             image = int(self._table.image_indices[row])
-            if image in self._images:
+            if image in self._faults:
                 continue
-            self._images.add(image)
-            fault = self._fault(row)
-            if len(self._images) > self._limit:
-                raise DataError(
-                    f'{len(self._images)} images of {", ".join(self._table.names)} cannot be '
-                    f'used, the last since {fault}; up to {self._limit} would be left out'
-                )
-            if len(self._images) <= _NAMED:
-                tqdm.write(f'left out ({len(self._images)} so far): {fault}', file=sys.stderr)
+            fault = self._faults[image] = self._fault(row)
+            self._check()
+            if len(self._faults) <= _NAMED:
+                tqdm.write(f'left out ({len(self._faults)} so far): {fault}', file=sys.stderr)
+
+    def share(self) -> None:
+        """Count those of all processes, each of which reads its share alone; all of them call it.
+
+        :raises DataError: as `note`.
+        """
+        everybody: list[tuple[int, str]] = gather_object(list(self._faults.items()))
+        self._faults = dict(everybody)
+        self._check()
+
+    def _check(self) -> None:
+        if len(self._faults) > self._limit:
+            *_, last = self._faults.values()
+            raise DataError(
+                f'{len(self._faults)} images of {", ".join(self._table.names)} cannot be used, the '
+                f'last since {last}; up to {self._limit} would be left out'
+            )
 
     def _fault(self, row: int) -> str:
         """Return why an image could not be read, for which it is tried again."""

@@ -33,6 +33,7 @@ from pose3d_ros.training.saving import (
     snapshot_path,
 )
 from pose3d_ros.training.tasks import Batch, Task
+from pose3d_ros.training.together import Together
 from pose3d_ros.training.validation import Validation
 
 _MIXED = {'f32': 'no', 'bf16': 'bf16', 'f16': 'fp16'}
@@ -60,18 +61,19 @@ class Interrupted(Exception):
     """The training was asked to stop, and its state is saved."""
 
 
-def _parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return backbone and head for the optimizer; 'times' the recipe's learning rate is a group's.
+def _parameter_groups(network: nn.Module, recipe: Recipe) -> list[tuple[float, list[nn.Parameter]]]:
+    """Return the optimizer's groups, by how many times the recipe's learning rate is theirs.
 
-    A backbone that stays as it is needs no gradients, which is most of what it would cost.
+    Where all learn at one rate they are one group, as in the original, which can go on with it. A
+    backbone that stays as it is needs no gradients, which is most of what it would cost.
     """
+    if recipe.backbone_rate == 1:
+        return [(1.0, list(network.parameters()))]
     head = [p for name, p in network.named_parameters() if not name.startswith('backbone.')]
-    groups = [{'params': head, 'times': 1.0}]
     if not recipe.backbone_rate:
         network.backbone.requires_grad_(False)
-        return groups
-    backbone = list(network.backbone.parameters())
-    return [{'params': backbone, 'times': recipe.backbone_rate}, *groups]
+        return [(1.0, head)]
+    return [(recipe.backbone_rate, list(network.backbone.parameters())), (1.0, head)]
 
 
 class Trainer:
@@ -103,13 +105,15 @@ class Trainer:
         self.accelerator = Accelerator(cpu=machine.on_cpu, mixed_precision=precision)
         if recipe.precision == 'f16' and self.accelerator.scaler is None:
             raise TrainingError('precision f16 needs a GPU, for its gradients; bf16 and f32 do not')
+        self._together = Together(self.accelerator)
         # torch's own numbers are drawn by nothing below; a layer that would is repeatable too
         torch.manual_seed(recipe.seed)
         torch.backends.cudnn.benchmark = True  # crops are all of one size
         network = network.to(memory_format=torch.channels_last)
         # one pass over weights and moments; several take a CPU a tenth of a small batch's step
+        self._times, groups = zip(*_parameter_groups(network, recipe), strict=True)
         optimizer = torch.optim.Adam(
-            _parameter_groups(network, recipe), lr=recipe.learning_rate, fused=True
+            [{'params': group} for group in groups], lr=recipe.learning_rate, fused=True
         )
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.progress = Progress(best_of=self._judged_by)
@@ -183,9 +187,11 @@ class Trainer:
         curves = nullcontext() if writer is None else _closed(writer)
         try:
             with curves, Interruption() as interruption:
+                if not self._step:
+                    self._save_state()  # whatever happens before the next, this can be gone on with
                 while not self.is_done:
                     self._epoch(interruption, writer)
-                    if self._agreed(interruption.asked) and not self.is_done:
+                    if self._together.any(interruption.asked) and not self.is_done:
                         raise Interrupted
         finally:
             stop_workers(self.loader)
@@ -201,22 +207,32 @@ class Trainer:
         return self.progress.epoch * len(self.batches) + self.progress.batches
 
     def _epoch(self, interruption: Interruption, writer: SummaryWriter | None) -> None:
-        """Train the rest of an epoch, validate, and save."""
+        """Train the rest of an epoch, validate, and save.
+
+        :raises Interrupted: asked to stop; of the epoch what was done is saved.
+        """
         began, progress = monotonic(), self.progress
         before = progress.people
         rate = self.recipe.learning_rate_in(progress.epoch)
-        for group in self.optimizer.param_groups:
-            group['lr'] = rate * group['times']
+        for group, times in zip(self.optimizer.param_groups, self._times, strict=True):
+            group['lr'] = rate * times
         self._train(interruption, writer)
         found = {
             'epoch': progress.epoch,
             'learning_rate': rate,
             'loss': progress.loss_sum / max(progress.people, 1),
-            'images_per_s': (progress.people - before) / (monotonic() - began),
         }
+        if progress.people > before:  # else it was interrupted after the last batch
+            found['images_per_s'] = (progress.people - before) / (monotonic() - began)
         if self._validation is not None:
             network = self.accelerator.unwrap_model(self.network)
-            error_mm = self._validation(network, self.accelerator, writer, progress.epoch)
+            self._together.share_statistics(network)
+            error_mm = self._validation(
+                network, self._together, writer, progress.epoch, interruption
+            )
+            if error_mm is None:
+                self._save_state()
+                raise Interrupted
             found[f'{self.task.metric}_mm'] = error_mm
         self._finish_epoch(found, writer)
 
@@ -275,10 +291,12 @@ class Trainer:
                 bar.update()
                 if progress.batches % _LOOK == 0 or progress.batches == total:
                     self._look(loss, bar, writer)
-                if is_last and progress.batches < total and self._should_save(interruption):
+                if not is_last or progress.batches == total:
+                    continue
+                if self._together.any_soon(interruption.asked or self._is_state_old):
                     progress.loss_sum = self._whole(loss_sum)
                     self._save_state()
-                    if self._agreed(interruption.asked):
+                    if self._together.any(interruption.asked):
                         raise Interrupted
         progress.loss_sum = self._whole(loss_sum)
 
@@ -324,21 +342,10 @@ class Trainer:
         hidden = None if self.accelerator.is_main_process else True
         return tqdm(desc=name, total=total, initial=initial, unit='batch', disable=hidden)
 
-    def _should_save(self, interruption: Interruption) -> bool:
-        """Return whether the state is to be saved now: the same in all processes."""
-        is_due = monotonic() - self._saved_at >= 60 * self.machine.save_minutes
-        # processes must agree, for which each time they wait for each other
-        steps = self.progress.batches // self.recipe.accumulate
-        if self.accelerator.num_processes > 1 and steps % _LOOK:
-            return False
-        return self._agreed(interruption.asked or is_due)
-
-    def _agreed(self, flag: bool) -> bool:
-        """Return whether any of the processes says so."""
-        if self.accelerator.num_processes == 1:
-            return flag
-        flags = torch.tensor(int(flag), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flags).item() > 0)
+    @property
+    def _is_state_old(self) -> bool:
+        """Return whether it is time to save it."""
+        return monotonic() - self._saved_at >= 60 * self.machine.save_minutes
 
     def _whole(self, loss_sum: torch.Tensor) -> float:
         """Return the sum over all processes.
@@ -366,6 +373,7 @@ class Trainer:
             save(state, self.folder / STATE)
         self.accelerator.wait_for_everyone()  # nobody ends before it is written
         self._saved_at = monotonic()
+        self._unreadable.share()  # after it is saved: once images are mended, it goes on from there
 
 
 def leave_group() -> None:

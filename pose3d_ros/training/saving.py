@@ -108,8 +108,9 @@ def _replace(path: Path, write: Callable[['_Whole'], object]) -> None:
         part.replace(path)
     except OSError as error:
         kept = f'; {path.name} as it was before is still there' if path.exists() else ''
+        again = 'go on with --resume' if path.with_name(STATE).exists() else 'begin again'
         raise TrainingError(
-            f'cannot write {path}: {error.strerror}{kept}. Make room, then go on with --resume'
+            f'cannot write {path}: {error.strerror}{kept}. Make room, then {again}'
         ) from error
 
 

@@ -28,7 +28,7 @@ from pose3d_ros.models.snapshots import (
     find_snapshot,
     read_tensors,
 )
-from pose3d_ros.skeletons import JOINT_SETS, Skeleton
+from pose3d_ros.skeletons import HUMAN36M, HUMAN36M_17, JOINT_SETS, Skeleton
 
 Batch = Mapping[str, torch.Tensor]
 _BACKBONES = ('.pkl', '.tgz', '.onnx')
@@ -132,9 +132,14 @@ class PoseTask:
         return loss + self.heatmap_weight * heatmap_loss(found, *truth).mean()
 
     def errors_mm(self, table: PeopleTable, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """Return MPJPE of each person, roots given; of the joints that all of them have."""
+        """Return MPJPE of each person, roots given; of the joints that all of them have.
+
+        Human3.6M's thorax, which is made of the shoulders, is not scored, as in the protocol.
+        """
         truth = table.joints[rows]
-        known = np.isfinite(truth).all(axis=(0, 2))
+        names = HUMAN36M_17 if self.skeleton == HUMAN36M else self.skeleton
+        known = np.isin(self.skeleton.joint_names, names.joint_names)
+        known &= np.isfinite(truth).all(axis=(0, 2))
         if not known[list(self.skeleton.root)].all() or known.sum() < 2:
             raise DataError(f'{", ".join(table.names)}: no two joints are known of everybody')
         depth_m = table.root_depth_m[rows, None] + crops3dmppe.to_metres(found[..., 2])

@@ -4,17 +4,18 @@
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from pose3d_ros.data.augmentation import NO_AUGMENTATION
 from pose3d_ros.data.crops_dataset import CropDataset, PeopleTable, input_images
+from pose3d_ros.training.interruption import Interruption
 from pose3d_ros.training.loading import Unreadable, crop_loader, on_device
 from pose3d_ros.training.pictures import grid
 from pose3d_ros.training.saving import TrainingError
 from pose3d_ros.training.tasks import Batch, Task
+from pose3d_ros.training.together import Together
 
 _PICTURES = 8
 
@@ -40,14 +41,22 @@ class Validation:
         self._unreadable = Unreadable(table)
 
     def __call__(
-        self, network: nn.Module, accelerator: Accelerator, writer: SummaryWriter | None, epoch: int
-    ) -> float:
+        self,
+        network: nn.Module,
+        together: Together,
+        writer: SummaryWriter | None,
+        epoch: int,
+        interruption: Interruption,
+    ) -> float | None:
         """Return the mean error, millimetres, of all processes' shares of the people.
 
         :param network: the processes' own, not what keeps them in step.
+        :param together: the processes.
         :param writer: gets pictures of the first people.
+        :param interruption: of any of the processes leaves it undone: the result is None.
         :raises TrainingError: no image can be read.
         """
+        accelerator = together.accelerator
         share = self._rows[accelerator.process_index :: accelerator.num_processes]
         keys = [(0, i, int(row)) for i, row in enumerate(share)]
         batches = [keys[i : i + self._batch] for i in range(0, len(keys), self._batch)]
@@ -57,6 +66,8 @@ class Validation:
         network.eval()
         found: list[tuple[int, np.ndarray]] = []
         for batch in on_device(loader, self._unreadable, accelerator.device):
+            if interruption.asked:
+                break
             with torch.inference_mode(), accelerator.autocast():
                 images = input_images(batch['crop'], batch['colours'])
                 points = self._task.forward(network, images, batch).float()
@@ -65,6 +76,9 @@ class Validation:
             readable = batch['readable'].cpu().numpy()
             rows, values = batch['row'].cpu().numpy(), points.cpu().numpy()
             found += zip(rows[readable].tolist(), values[readable], strict=True)
+        if together.any(interruption.asked):
+            return None
+        self._unreadable.share()
         everybody: list[tuple[int, np.ndarray]] = gather_object(found)
         if not everybody:
             raise TrainingError(f'no image of {", ".join(self._table.names)} can be read')
