@@ -152,7 +152,7 @@ CAMERA = (
         'rectified',
         'auto',
         'whether images are rectified (then P of camera_info counts and there is no distortion); '
-        "auto = the image topic's name has 'rect' in it",
+        "auto = a part of the image topic's name is rect or rectified, or begins with image_rect",
         choices=('auto', 'true', 'false'),
     ),
 )
