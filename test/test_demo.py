@@ -11,8 +11,16 @@ import pytest
 from sensor_msgs.msg import CompressedImage
 
 from pose3d_ros.bags import messages, open_bag
+from pose3d_ros.camera import Camera
 from pose3d_ros.data.pose2sim import Clip
-from pose3d_ros.nodes.demo import DemoError, Recording, draw_recording, run_demo, table
+from pose3d_ros.nodes.demo import (
+    DemoError,
+    Recording,
+    draw_recording,
+    record_graph,
+    run_demo,
+    table,
+)
 from pose3d_ros.nodes.messages import image_from_compressed, poses_from_message
 from pose3d_ros.nodes.processes import ProcessError, processes
 from pose3d_ros.people import Poses, Tracks, TrackState
@@ -106,6 +114,16 @@ def test_the_picture_is_of_the_most_who_are_confirmed(tmp_path: Path) -> None:
     draw_recording(recording, camera, tmp_path)
     picture = cv2.imread(str(tmp_path / 'overlay.png'))
     assert picture is not None and np.median(picture) == pytest.approx(40, abs=5)
+
+
+def test_a_node_that_cannot_start_ends_the_demo(tmp_path: Path) -> None:
+    """The player waits for it, however long a film takes."""
+    cv2.imwrite(str(tmp_path / 'frame.png'), np.zeros((48, 64, 3), np.uint8))
+    camera = tmp_path / 'camera.yaml'
+    Camera.from_field_of_view(64, 48, 60.0).to_yaml(camera)
+    nodes = {'pipeline': [f'weights_dir:={tmp_path}']}
+    with pytest.raises(ProcessError, match=r'(?s)pipeline ended with status 1.*pose3d fetch'):
+        record_graph([(tmp_path, camera)], tmp_path / 'bag', tmp_path / 'log', 1.0, nodes)
 
 
 def test_a_process_that_fails_is_named_with_its_log(tmp_path: Path) -> None:

@@ -222,6 +222,45 @@ def test_a_silent_input_is_told_of_with_topics_that_look_alike(graph: Any, fakes
     listener.wait('detector: inputs', lambda s: s.level == OK)
 
 
+@pytest.mark.parametrize(
+    ('asked', 'published', 'remedy'),
+    [
+        ('raw', '/image_raw', 'compressed'),
+        ('compressed', '/image_raw', 'raw'),
+        ('raw', '/front/image', 'compressed, and remap: -r image_raw:=/front/image'),
+        ('compressed', '/front/image', 'raw, and remap: -r image_raw:=/front/image'),
+    ],
+)
+def test_images_in_the_other_transport_are_told_of(
+    asked: str, published: str, remedy: str, graph: Any, fakes: Fakes
+) -> None:
+    kind, topic, name = {
+        'compressed': (Image, published, 'Image'),
+        'raw': (CompressedImage, f'{published}/compressed', 'CompressedImage'),
+    }[asked]
+    graph.node.create_publisher(kind, topic, 1)
+    graph.add(DetectorNode(**settings(warn_after_s=1.0, image_transport=asked)))
+    wanted = (
+        f'{topic} is published as sensor_msgs/msg/{name}. Is it meant? Then set the parameter '
+        f"'image_transport' to {remedy}"
+    )
+    told = Listener(graph).wait('detector: inputs', lambda s: wanted in s.message)
+    assert told.level == WARN and told.message.endswith(remedy)
+
+
+def test_compressed_images_of_another_name_are_remapped_as_raw_ones_are(
+    graph: Any, fakes: Fakes
+) -> None:
+    graph.node.create_publisher(CompressedImage, '/front/image_rect/compressed', 1)
+    graph.node.create_publisher(Image, '/front/image_raw', 1)
+    graph.add(DetectorNode(**settings(warn_after_s=1.0, image_transport='compressed')))
+    told = Listener(graph).wait('detector: inputs', lambda s: 'Is /front' in s.message)
+    assert told.message.endswith(
+        'Topics with sensor_msgs/msg/CompressedImage: /front/image_rect/compressed. Is '
+        '/front/image_rect/compressed meant? Then remap: -r image_raw:=/front/image_rect'
+    )
+
+
 @pytest.mark.parametrize(('room', 'level'), [(2**17, WARN), (2**25, OK), (None, OK)])
 def test_images_larger_than_shared_memory_are_told_of(
     room: int | None, level: bytes, graph: Any, fakes: Fakes, monkeypatch: pytest.MonkeyPatch

@@ -151,6 +151,21 @@ def test_the_pipeline_needs_no_camera_info_and_says_what_it_assumes(
     assert 'no camera_info' not in log
 
 
+@pytest.mark.parametrize('name', ['image_raw', '/image_raw/compressed'])
+def test_compressed_images_are_rectified_by_the_topic_that_they_come_from(
+    name: str, graph: Any, fakes: None
+) -> None:
+    topic = '/front/image_rect' + '/compressed' * name.endswith('/compressed')
+    node = RootNetNode(
+        cli_args=['--ros-args', '-r', f'{name}:={topic}'],
+        **settings(image_transport='compressed'),
+    )
+    graph.add(node)
+    subscribed = graph.node.count_subscribers
+    graph.wait(lambda: subscribed('/front/image_rect/compressed') == 1, 'the subscription')
+    assert node.camera._rectified
+
+
 def test_detections_rest_on_no_camera(graph: Any, fakes: None) -> None:
     graph.add(*make_pipeline())
     detections = graph.collect(PersonArray, 'detections')

@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Joining by exact stamp."""
 
+import heapq
+import itertools
+from collections.abc import Callable, Iterable
+
 import pytest
 
 from pose3d_ros.nodes.joining import PATIENCE_S, Joiner
@@ -54,7 +58,7 @@ def test_people_who_wait_no_longer_are_counted(events: str, lost: int) -> None:
 
 
 def test_people_of_an_image_that_left_the_buffer_do_not_join() -> None:
-    assert joined('i1 i2 i3 i4 i5 p1')[0] == []
+    assert joined('i1 i2 i3 i4 i5 p2')[0] == []
 
 
 def test_the_last_people_before_a_jump_find_their_image_and_no_other() -> None:
@@ -111,41 +115,162 @@ def test_a_repeated_stamp_replaces() -> None:
     assert joined('i1 i1 p1 p1')[0] == ['1']
 
 
+def waiting_after(joiner: Joiner[int, int], images: Iterable[int]) -> list[int]:
+    """Give images and return those that wait."""
+    for stamp in images:
+        joiner.add_left(stamp, stamp)
+    return [image.stamp_ns for image in joiner._left.waiting]
+
+
 def test_images_around_the_coming_of_people_stay() -> None:
-    """Half of what is held from before, a quarter from behind; the rest are the newest."""
+    """As many stay around the last people, from before and behind, as of the newest."""
     joiner: Joiner[int, int] = Joiner(9)
-
-    def waiting_after(images: range) -> list[int]:
-        for stamp in images:
-            joiner.add_left(stamp, stamp)
-        return [image.stamp_ns for image in joiner._left.waiting]
-
-    assert waiting_after(range(1, 10)) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert waiting_after(joiner, range(1, 10)) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert waiting_after(joiner, range(10, 21)) == [1, 2, 3, 4, 16, 17, 18, 19, 20], 'at the start'
     joiner.add_right(0, 0)
-    assert waiting_after(range(10, 21)) == [6, 7, 8, 9, 10, 11, 18, 19, 20]
+    assert waiting_after(joiner, range(21, 31)) == [18, 19, 20, 21, 22, 27, 28, 29, 30]
     joiner.add_right(0, 0)
-    assert waiting_after(range(21, 31)) == [11, 18, 19, 20, 21, 22, 28, 29, 30]
+    assert waiting_after(joiner, range(31, 41)) == [28, 29, 30, 31, 32, 37, 38, 39, 40]
 
 
-@pytest.mark.parametrize('rate_hz', [5, 60, 160, 1000])
-@pytest.mark.parametrize('way_s', [0.0, 0.004])
-def test_a_flood_of_images_leaves_those_that_people_come_of(rate_hz: int, way_s: float) -> None:
-    """Whoever finds people takes up the newest image and works on it for 0.12 s; until they have
-    come, far more images may have come than are held."""
+def test_images_around_as_many_people_stay_as_there_is_room_for() -> None:
+    """Two images may be in hand at once where 16 may wait."""
     joiner: Joiner[int, int] = Joiner(16)
-    taken, done_s, pairs, made = 0, 0.0, 0, 0
-    for number in range(3 * rate_hz):
-        now_s = number / rate_hz
-        if taken and now_s >= done_s + way_s:
-            made += 1
-            pairs += joiner.add_right(taken, taken) is not None
-            taken = 0
-        if not taken and now_s >= done_s:
-            taken, done_s = number, now_s + 0.12
-        joiner.add_left(number, number)
-        assert len(joiner) <= 32
-    assert made > 10
-    assert pairs >= made - 1  # of the first nobody could know
+    for begin in (1, 31, 61):
+        waiting_after(joiner, range(begin, begin + 30))
+        joiner.add_right(0, 0)
+    waiting = waiting_after(joiner, range(91, 121))
+    assert waiting == [*range(58, 63), *range(87, 94), *range(117, 121)]
+
+
+def test_announced_images_around_the_coming_of_people_stay() -> None:
+    """Of those announced, the second stage has that in hand which was the newest."""
+    joiner: Joiner[int, int] = Joiner(9)
+    for stamp in range(100):
+        joiner.add_left(stamp, stamp)
+        joiner.announce(stamp)
+    assert joiner.add_right(97, 97) == (97, 97)
+    for stamp in range(100, 160):
+        joiner.add_left(stamp, stamp)
+        joiner.announce(stamp)
+    assert joiner.add_right(99, 99) == (99, 99)
+    assert joiner.add_right(159, 159) == (159, 159)
+
+
+@pytest.mark.parametrize('order', ['announced first', 'image first'])
+def test_an_image_that_was_announced_stays_as_long_as_nobody_came_of_a_later_one(
+    order: str,
+) -> None:
+    joiner: Joiner[int, int] = Joiner(9)
+    for stamp in range(1000):
+        if stamp == 500 and order == 'announced first':
+            joiner.announce(stamp)
+        joiner.add_left(stamp, stamp)
+        if stamp == 500 and order == 'image first':
+            joiner.announce(stamp)
+    assert joiner.add_right(500, 500) == (500, 500)
+    assert joiner.add_right(400, 400) is None
+
+
+def test_who_was_announced_in_one_loop_is_not_so_in_the_next() -> None:
+    joiner: Joiner[int, int] = Joiner(9)
+    waiting_after(joiner, range(10))
+    for stamp in (2, 5, 7):
+        joiner.announce(stamp)
+    assert joiner.add_right(7, 7) == (7, 7)
+    waiting_after(joiner, [8, 9, *range(6)])
+    joiner.announce(5)
+    waiting_after(joiner, range(6, 60))
+    assert joiner.add_right(5, 5) == (5, 5)
+    assert not joiner._announced
+
+
+def test_memory_of_what_was_announced_is_bounded() -> None:
+    joiner: Joiner[int, int] = Joiner(4)
+    for stamp in range(1000):
+        joiner.announce(stamp)
+    assert len(joiner._announced) < 12
+    joiner.add_left(0, 0)
+    assert waiting_after(joiner, range(1000, 1100))[-1] == 1099
+
+
+class Chain:
+    """A camera, a detector and a rootnet of such rates, and the joiners before the latter two.
+
+    Each takes up the newest of what has come when it is done; images and results reach the joiners
+    `way_s` after they were made, and the stages some time sooner.
+
+    :param takes_s: how long detector and rootnet take.
+    """
+
+    def __init__(self, rate_hz: float, takes_s: tuple[float, float], way_s: float) -> None:
+        self.events: list[tuple[float, int, Callable[[int], None], int]] = []
+        self.takes_s, self.way_s, self.now_s = takes_s, way_s, 0.0
+        self.newest: list[int | None] = [None, None]
+        self.in_hand: list[int | None] = [None, None]
+        #: Results of each stage, and how many of them found their image.
+        self.made, self.found = [0, 0], [0, 0]
+        self.joiners = [Joiner[int, int](16, lambda: self.now_s) for _ in range(2)]
+        self.order = itertools.count()
+        for number in range(1, int(12 * rate_hz)):
+            self.later(number / rate_hz, self.image, number)
+
+    def run(self) -> None:
+        while self.events:
+            self.now_s, _, call, number = heapq.heappop(self.events)
+            call(number)
+            assert all(len(joiner) <= 32 for joiner in self.joiners)
+
+    def later(self, at_s: float, call: Callable[[int], None], number: int) -> None:
+        heapq.heappush(self.events, (at_s, next(self.order), call, number))
+
+    def image(self, number: int) -> None:
+        self.give(0, number)
+        for stage, joiner in enumerate(self.joiners):
+            self.pair(stage, joiner.add_left(number, number))
+
+    def people(self, number: int) -> None:
+        self.joiners[1].announce(number)
+        self.pair(0, self.joiners[0].add_right(number, number))
+
+    def roots(self, number: int) -> None:
+        self.pair(1, self.joiners[1].add_right(number, number))
+
+    def pair(self, stage: int, pair: tuple[int, int] | None) -> None:
+        if pair is not None:
+            self.found[stage] += 1
+            if stage == 0:
+                self.give(1, pair[0])
+
+    def give(self, stage: int, number: int) -> None:
+        self.newest[stage] = number
+        self.take_up(stage)
+
+    def take_up(self, stage: int) -> None:
+        number = self.newest[stage]
+        if self.in_hand[stage] is None and number is not None:
+            self.in_hand[stage], self.newest[stage] = number, None
+            self.later(self.now_s + self.takes_s[stage], lambda n: self.done(stage, n), number)
+
+    def done(self, stage: int, number: int) -> None:
+        self.made[stage] += 1
+        self.later(self.now_s + self.way_s, (self.people, self.roots)[stage], number)
+        self.in_hand[stage] = None
+        self.take_up(stage)
+
+
+@pytest.mark.parametrize('rate_hz', [5, 30, 160])
+@pytest.mark.parametrize('detector_s', [0.03, 0.12, 1.0])
+@pytest.mark.parametrize('rootnet_s', [0.03, 0.2, 3.0])
+@pytest.mark.parametrize('way_s', [0.0, 0.004])
+def test_a_flood_of_images_leaves_those_that_people_come_of(
+    rate_hz: int, detector_s: float, rootnet_s: float, way_s: float
+) -> None:
+    """Far more images may come than are held until a detector or a rootnet is done with one."""
+    chain = Chain(rate_hz, (detector_s, rootnet_s), way_s)
+    chain.run()
+    assert chain.found == chain.made
+    assert min(chain.made) > 3
 
 
 def test_people_of_one_time_wait_on_when_others_are_joined() -> None:

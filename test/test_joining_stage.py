@@ -13,7 +13,7 @@ from managing import Manager
 from sensor_msgs.msg import CameraInfo, Image
 
 from pose3d_ros.camera import Camera
-from pose3d_ros.msg import PersonArray
+from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes import joining
 from pose3d_ros.nodes.inputs import Frame, Unusable
 from pose3d_ros.nodes.messages import camera_to_info, image_to_message
@@ -131,21 +131,29 @@ def test_what_waited_when_it_was_deactivated_is_forgotten(graph: Any, fakes: Fak
 
 
 def test_a_stamp_of_zero_is_skipped_counted_and_said(
-    graph: Any, fakes: Fakes, capfd: pytest.CaptureFixture[str]
+    graph: Any,
+    fakes: Fakes,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     joined = Joined(graph)
     joined.images(0.0, 0.0)
-    joined.persons(0.0)
+    monkeypatch.setattr(joining, 'PATIENCE_S', 0.0)
+    joined.persons(0.0, 0.0)
     counts = joined.node.accounting
     graph.wait(lambda: counts.skipped == 2, 'the skipped frames')
     assert (counts.received, counts.skipped, counts.unmatched) == (2, 2, 0)
-    (said,) = re.findall('frame skipped: .*', capfd.readouterr().err)  # now and then, not each time
+    assert not len(joined.node._joiner)
+    err = capfd.readouterr().err
+    assert 'without their image' not in err, 'a larger buffer would not help'
+    (said,) = re.findall('frame skipped: .*', err)  # now and then, not each time
     assert re.search(
         'frame skipped: its stamp is zero, so that the people of one image cannot be told from '
         r'those of another\. Let the camera driver set header\.stamp, or run the three stages in '
         r'one process \(pipeline\), which needs no join$',
         said,
     )
+    monkeypatch.setattr(joining, 'PATIENCE_S', 60.0)
     joined.images(1.0)
     joined.persons(1.0)
     joined.results(1.0)
@@ -166,9 +174,31 @@ def test_who_joins_for_itself_subscribes_to_all(graph: Any, fakes: Fakes) -> Non
     graph.add(PoseNetNode())
     topics = ('camera_info', 'image_raw', 'roots', 'detections')
     graph.wait(
-        lambda: [graph.node.count_subscribers(topic) for topic in topics] == [1, 1, 1, 0],
+        lambda: [graph.node.count_subscribers(topic) for topic in topics] == [1, 1, 1, 1],
         'its subscriptions',
     )
+
+
+def test_images_whose_people_were_found_wait_for_their_roots(graph: Any, fakes: Fakes) -> None:
+    """However many images come meanwhile: a detector may take longer than all that wait."""
+    node = PoseNetNode(**settings(field_of_view_deg=60.0, buffer=4))
+    graph.add(node)
+    poses, source = graph.collect(Pose3DArray, 'poses'), Source(graph)
+    found, roots = (graph.publisher(PersonArray, topic) for topic in ('detections', 'roots'))
+
+    def taken(topic: str, count: int) -> None:
+        (one,) = (one for one in node._inputs if one.topic == f'/{topic}')
+        graph.wait(lambda: one.count == count, f'{count} messages on {topic}')
+
+    for number in range(1, 21):
+        source.image_at(number)
+        taken('image_raw', number)
+        if number == 10:
+            found.publish(PersonArray(header=header_at(number)))
+            taken('detections', 1)
+    roots.publish(PersonArray(header=header_at(10)))
+    graph.wait(lambda: poses, 'poses')
+    assert poses[0].header == header_at(10)
 
 
 def test_one_process_has_one_camera(graph: Any, fakes: Fakes) -> None:

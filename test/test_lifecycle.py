@@ -344,6 +344,27 @@ def test_enable_stops_the_images_and_brings_them_back(graph: Any, fakes: Fakes) 
     assert graph.node.count_subscribers('/image_raw') == 0
 
 
+def test_an_id_is_given_once_also_after_a_pause(graph: Any, fakes: Fakes) -> None:
+    """Else who comes behind the pause would be taken for who was there before it."""
+    graph.add(DetectorNode())
+    manager, people = Manager(graph, 'detector'), graph.collect(PersonArray, 'detections')
+
+    def found() -> str:
+        people.clear()
+        graph.wait(lambda: graph.node.count_subscribers('image_raw') == 1, 'the subscription')
+        graph.wait(lambda: source.image() and people, 'detections')
+        return str(people[0].persons[0].id)
+
+    source = Source(graph)
+    ids = [found()]
+    assert manager.enable(False) == 'disabled' and manager.enable(True) == 'active'
+    ids.append(found())
+    for transition in ('deactivate', 'cleanup', 'configure', 'activate'):
+        assert manager.change(transition)
+    ids.append(found())
+    assert ids == ['1', '2', '3']
+
+
 def growth(graph: Any, seconds: float, value: Callable[[], float], enough: float = np.inf) -> float:
     """Return how much a value grows while images are published, for so long or until it has."""
     publisher = graph.node.create_publisher(Image, 'image_raw', 1)

@@ -19,6 +19,7 @@ from pose3d_ros.nodes.messages import (
     camera_to_info,
     image_from_message,
     image_to_message,
+    is_rectified,
     persons_from_message,
     persons_to_message,
     poses_from_message,
@@ -124,6 +125,24 @@ def test_camera_info_round_trip() -> None:
     back = camera_from_info(camera_to_info(camera, HEADER), rectified=False)
     assert np.array_equal(back.K, K) and np.array_equal(back.distortion, camera.distortion)
     assert (back.width, back.height) == (1280, 720)
+
+
+@pytest.mark.parametrize(
+    ('topic', 'rectified'),
+    [
+        ('/front/image_rect', True),
+        ('/front/image_rect_color/compressed', True),
+        ('/zed/rgb/color/rect/image', True),
+        ('/front/rectified/image/compressed', True),
+        ('image_rect', True),
+        ('/image_raw', False),
+        ('/direct/image_raw', False),
+        ('/director_cam/image_raw', False),
+        ('/camera/correct', False),
+    ],
+)
+def test_images_are_rectified_by_a_name_that_says_so(topic: str, rectified: bool) -> None:
+    assert is_rectified(topic) == rectified
 
 
 def test_rectified_images_use_p_and_no_distortion() -> None:

@@ -22,6 +22,7 @@ from pose3d_ros.nodes.processes import processes
 from pose3d_ros.people import Poses, TrackState
 
 _OVERLAY_FPS = 12.0
+_POLL_S = 0.1
 _RESULTS = {'detector': 'detections', 'rootnet': 'roots', 'posenet': 'poses'}
 
 
@@ -70,8 +71,11 @@ def record_graph(
                 f'rate:={rate}',
                 f'subscribers:={len(nodes) + 1}',  # and the recorder
             )
-            if player.wait(timeout=600):
-                break  # which one has failed is told at the end of the context
+            while player.poll() is None:
+                start.check()  # the player would wait for who has failed
+                time.sleep(_POLL_S)
+            if player.returncode:
+                break  # which is told at the end of the context
         time.sleep(1.0)  # the last frame is on its way through the stages
 
 

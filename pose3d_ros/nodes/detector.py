@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """detector: images to the boxes of people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from types import MappingProxyType
 from typing import Any
@@ -79,7 +79,7 @@ class DetectorNode(Stage):
 
     def __init__(self, **options: Any) -> None:
         super().__init__('detector', PARAMETERS, **options)
-        self._tracker: Tracker | None = None
+        self._tracker = Tracker()  # the node's only one: it gives no id twice
         self._last_s = 0.0  # the time of the image before
         self._undetected = 0  # frames since the network ran
         self._detected_shape: tuple[int, ...] = ()
@@ -102,11 +102,11 @@ class DetectorNode(Stage):
         """Forget the detector."""
         del self._detector
 
-    def subscribe(self) -> Sequence[Input]:
+    def subscribe(self) -> Iterator[Input]:
         """Subscribe to the images; who was tracked before may be somebody else by now."""
-        self._tracker = Tracker() if value_of(self, 'track') else None
+        self._tracker.reset()
         self._detected_shape, self._last_s = (), 0.0
-        return [image_input(self, self.submit, self._is_idle, self._drop_missed)]
+        yield image_input(self, self.submit, self._is_idle, self._drop_missed)
 
     def _is_idle(self) -> bool:
         return self._worker.is_idle
@@ -170,11 +170,11 @@ class DetectorNode(Stage):
         """Return people that the network found with ids."""
         self._undetected, self._detected_shape = 0, frame.image.shape
         # a clock that jumped back starts all tracks anew
-        return persons if self._tracker is None else self._tracker.update(persons, time_s)
+        return self._tracker.update(persons, time_s) if value_of(self, 'track') else persons
 
     def _predict(self, frame: Frame, time_s: float) -> Persons | None:
         """Return the people as their tracks have them; None = it is time for the network."""
-        if self._tracker is None or self._undetected + 1 >= value_of(self, 'detect_every'):
+        if self._undetected + 1 >= value_of(self, 'detect_every'):
             return None
         # also an image that nobody looks at is decoded: what cannot be is skipped, has no people
         if frame.image.shape != self._detected_shape:

@@ -15,6 +15,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.qos import (
     QoSCompatibility,
@@ -33,13 +34,17 @@ from pose3d_ros.nodes.messages import (
     image_from_compressed,
     image_from_message,
 )
-from pose3d_ros.nodes.parameters import value_of
+from pose3d_ros.nodes.parameters import ParameterError, value_of
 from pose3d_ros.transport import segment_bytes
 
 #: Depth 1: the middleware keeps the newest, never a queue.
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 #: Small results: reliable, so that recorders lose nothing.
 RESULT_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+
+#: What images may come as -> what else they may, and the `image_transport` that takes that.
+_OTHER_TRANSPORT = {Image: (CompressedImage, 'compressed'), CompressedImage: (Image, 'raw')}
+_COMPRESSED = '/compressed'  # behind the name of a topic
 
 _WARN_EVERY_S = 60.0
 _ALIKE = 0.6  # from where on difflib calls two words close
@@ -126,6 +131,7 @@ class Input:
     :param missed: told how many messages a newer one replaced before they were taken, or were lost
         on the way, and how long ago the one before these was taken, seconds: by the publisher's
         numbers, where the middleware tells them.
+    :raises ParameterError: what the parameters qos_overrides say is no quality of service.
     """
 
     def __init__(
@@ -153,17 +159,22 @@ class Input:
         self._warned_s -= _WARN_EVERY_S
         # a copy, which rclpy changes to what the parameters qos_overrides say
         self._qos = copy.copy(qos)
-        self._subscription = node.create_subscription(
-            message_type,
-            topic,
-            self._take,
-            self._qos,
-            raw=raw,
-            callback_group=InputGroup(wanted),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
         #: Its name in the graph.
-        self.topic = str(self._subscription.topic_name)
+        self.topic = str(node.resolve_topic_name(topic))
+        try:
+            self._subscription = node.create_subscription(
+                message_type,
+                topic,
+                self._take,
+                self._qos,
+                raw=raw,
+                callback_group=InputGroup(wanted),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+        except (RuntimeError, InvalidParameterTypeException) as error:
+            raise ParameterError(
+                f'no subscription is possible with the parameters {self._overrides()}: {error}'
+            ) from error
 
     def close(self) -> None:
         """Take nothing any more: the middleware does not even receive it."""
@@ -244,15 +255,16 @@ class Input:
         text = (
             f'{len(publishers)} publisher(s): {offered}; asked for {self._qos.reliability.name}. '
         )
-        if others := sorted({p.topic_type for p in publishers} - {self._type_name()}):
-            return f'{text}It is published as {", ".join(others)}, not as {self._type_name()}'
+        own = _type_name(self._type)
+        if others := sorted({p.topic_type for p in publishers} - {own}):
+            return f'{text}It is published as {", ".join(others)}, not as {own}'
         # reasons end in a semicolon and a space each
         checks = [qos_check_compatible(p.qos_profile, self._qos) for p in publishers]
         misfits = {why.rstrip('; ') for fits, why in checks if fits == QoSCompatibility.ERROR}
         if misfits:
             return (
                 f'{text}These do not fit together ({"; ".join(sorted(misfits))}): change the '
-                f"publisher, or the parameters 'qos_overrides.{self.topic}.subscription.*'"
+                f'publisher, or the parameters {self._overrides()}'
             )
         room = self._room_bytes
         here = '' if room is None else f'{room / 1e6:.1f} MB with the settings here; '
@@ -261,24 +273,62 @@ class Input:
             f'({here}README, "Large images")?'
         )
 
+    def _overrides(self) -> str:
+        return f"'qos_overrides.{self.topic}.subscription.*'"
+
     def _who_else(self) -> str:
         """Return what topics could be meant, the most similar first."""
-
-        def likeness(topic: str) -> float:
-            names = (topic.rpartition('/')[2], self.topic.rpartition('/')[2])
-            return difflib.SequenceMatcher(None, *names).ratio()
-
-        name = self._type_name()
-        alike = [t for t, types in self._node.get_topic_names_and_types() if name in types]
-        alike = [t for t in alike if self._node.count_publishers(t)]
-        alike.sort(key=likeness, reverse=True)
-        text = f'nobody publishes it. Topics with {name}: {", ".join(alike) or "none"}.'
-        if not alike or likeness(alike[0]) < _ALIKE:
+        alike = self._published(self._type)
+        text = (
+            f'nobody publishes it. Topics with {_type_name(self._type)}: '
+            f'{", ".join(alike) or "none"}.'
+        )
+        if other := self._other_transport(alone=not alike):
+            return f'{text} {other}'
+        if not alike or self._likeness(alike[0]) < _ALIKE:
             return f'{text} Is it to be remapped?'
-        return f'{text} Is {alike[0]} meant? Then remap: -r {self._given}:={alike[0]}'
+        return f'{text} Is {alike[0]} meant? Then remap: {_remapping(self._given, alike[0])}'
 
-    def _type_name(self) -> str:
-        return self._type.__module__.split('.')[0] + '/msg/' + self._type.__name__
+    def _other_transport(self, alone: bool) -> str:
+        """Return what images could be meant that come in the transport which was not asked for.
+
+        :param alone: there are none in the one that was; otherwise only those beside it are meant.
+        """
+        if self._type not in _OTHER_TRANSPORT:
+            return ''
+        kind, transport = _OTHER_TRANSPORT[self._type]
+        suffix, found = _COMPRESSED * (transport == 'compressed'), self._published(kind)
+        if (meant := self.topic.removesuffix(_COMPRESSED) + suffix) in found:
+            remapped = ''
+        elif alone and found and self._likeness(meant := found[0]) >= _ALIKE:
+            remapped = f', and remap: {_remapping("image_raw" + suffix, meant)}'
+        else:
+            return ''
+        return (
+            f'{meant} is published as {_type_name(kind)}. Is it meant? Then set the parameter '
+            f"'image_transport' to {transport}{remapped}"
+        )
+
+    def _published(self, kind: type) -> list[str]:
+        """Return the topics of a type that somebody publishes, the most similar first."""
+        name, node = _type_name(kind), self._node
+        found = [t for t, types in node.get_topic_names_and_types() if name in types]
+        return sorted(filter(node.count_publishers, found), key=self._likeness, reverse=True)
+
+    def _likeness(self, topic: str) -> float:
+        theirs, ours = (t.removesuffix(_COMPRESSED).rpartition('/')[2] for t in (topic, self.topic))
+        return difflib.SequenceMatcher(None, theirs, ours).ratio()
+
+
+def _type_name(kind: type) -> str:
+    return kind.__module__.split('.')[0] + '/msg/' + kind.__name__
+
+
+def _remapping(given: str, topic: str) -> str:
+    """Return the argument that makes a topic another: one does for both transports of images."""
+    if topic.endswith(_COMPRESSED):
+        given, topic = 'image_raw', topic.removesuffix(_COMPRESSED)
+    return f'-r {given}:={topic}'
 
 
 def _full_name(publisher: TopicEndpointInfo) -> str:
@@ -298,13 +348,11 @@ def image_input(
     :param missed: as of `Input`.
     """
     if value_of(node, 'image_transport') == 'compressed':
-        # of the name after remapping: whoever remaps image_raw does so for both transports
-        topic = image_topic(node)
         return Input(
             node,
             'image',
             CompressedImage,
-            topic,
+            _image_name(node),
             SENSOR_QOS,
             lambda m: callback(Frame(m)),
             wanted=wanted,
@@ -323,7 +371,7 @@ def image_input(
         node,
         'image',
         Image,
-        'image_raw',
+        _image_name(node),
         SENSOR_QOS,
         take,
         raw=True,
@@ -332,7 +380,14 @@ def image_input(
     )
 
 
+def _image_name(node: Node) -> str:
+    """Return the name of the image topic, which may be remapped yet."""
+    if value_of(node, 'image_transport') == 'raw':
+        return 'image_raw'
+    # of the name after remapping: whoever remaps image_raw does so for both transports
+    return str(node.resolve_topic_name('image_raw')) + _COMPRESSED
+
+
 def image_topic(node: Node) -> str:
-    """Return the name of the image topic after remapping."""
-    topic = str(node.resolve_topic_name('image_raw'))
-    return topic + '/compressed' if value_of(node, 'image_transport') == 'compressed' else topic
+    """Return the name of the image topic in the graph."""
+    return str(node.resolve_topic_name(_image_name(node)))

@@ -3,7 +3,8 @@
 """Joining an image with what was seen in it, by exact stamp, in bounded memory."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -30,29 +31,31 @@ PATIENCE_S = 0.5
 class _Waiting(Generic[T]):
     """What waits for its partner.
 
+    :param number: how many of its side had come by then, with it.
     :param generation: how often its side's clock had jumped back.
     :param newest: how often that of either side had, when it came.
     :param since_s: when it came, by the joiner's clock.
-    :param kept: leaves after those that are not.
     """
 
     stamp_ns: int
+    number: int
     generation: int
     newest: int
     since_s: float
     thing: T
-    kept: bool = False
 
 
 @dataclass
 class _Side(Generic[T]):
     """One of the streams.
 
+    :param count: things that came.
     :param generation: how often its clock has jumped back.
     :param newest_ns: stamp of its last thing.
     :param waiting: in the order of coming.
     """
 
+    count: int = 0
     generation: int = 0
     newest_ns: int = -1
     waiting: list[_Waiting[T]] = field(default_factory=list)
@@ -71,6 +74,28 @@ class _Side(Generic[T]):
         return before - len(self.waiting)
 
 
+class _Taker:
+    """Who takes up the newest of what has come when he is done with the one before.
+
+    So what he has in hand came about when a result of his did.
+
+    :param results: so many of his results are kept in mind, which is for as much in hand at once.
+    """
+
+    def __init__(self, results: int) -> None:
+        self.count = 0  # of what has come
+        # how much had come with each result; at the start he took up the first
+        self._at: deque[int] = deque([0], results)
+
+    def result(self) -> None:
+        """Note that a result came."""
+        self._at.append(self.count)
+
+    def distance(self, number: int) -> int:
+        """Return how far from a result something came, of those that came or could come now."""
+        return min(abs(number - at) for at in (*self._at, self.count))
+
+
 class Joiner(Generic[A, B]):
     """Two streams of stamped things, of which equal stamps belong together.
 
@@ -82,8 +107,11 @@ class Joiner(Generic[A, B]):
     around a jump, one side may not have seen it: it learns of it by a thing that came after it.
 
     Far more images may come than are held until their people do. Whoever finds people takes up the
-    newest image when he is done with the one before: so the images around the coming of people are
-    those that the next people may be of, and stay, however many come behind them.
+    newest image when he is done with the one before. So those of the next people, and of all that
+    he has in hand, came about when others of his did: of too many images the one leaves that is
+    farthest from that, counted in images. Where the people go through a second stage before they
+    come, the first stage's are announced, and the second takes up the newest of these: so which of
+    the announced images it has in hand is told in the same way by its own people.
 
     People whose image was lost wait for `PATIENCE_S`: in a bag that loops, its stamp comes again.
 
@@ -95,18 +123,20 @@ class Joiner(Generic[A, B]):
         self.capacity, self._clock = capacity, clock
         #: Things of the right side that left without a partner.
         self.unmatched = 0
-        self._keep_next = 0  # so many images to come stay longer
+        # of images, and of those whose people are announced
+        self._first, self._second = (_Taker(max(1, capacity // 8)) for _ in range(2))
+        self._announced: dict[int, int] = {}  # stamp -> number of those announced until then
         self._left: _Side[A] = _Side()
         self._right: _Side[B] = _Side()
 
     def add_left(self, stamp_ns: int, thing: A) -> tuple[A, B] | None:
         """Take a thing of the left side (images); return the pair when it is complete."""
         new = self._arrived(stamp_ns, thing, self._left, self._right)
-        new.kept, self._keep_next = self._keep_next > 0, max(0, self._keep_next - 1)
+        self._first.count = new.number
         partner = _partner(new, self._left, self._right)
         if partner is not None:
             return self._matched(new, partner)
-        self._hold(new, self._left)
+        self._hold(new, self._left, self._distance)
         return None
 
     def add_right(self, stamp_ns: int, thing: B) -> tuple[A, B] | None:
@@ -116,34 +146,61 @@ class Joiner(Generic[A, B]):
         if images and images[-1].stamp_ns == self._left.newest_ns:
             # the last image: no later one tells whether it came before the jump or behind it
             images[-1].newest = new.newest
-        for place, image in enumerate(reversed(images)):
-            image.kept = place < self.capacity // 2
-        self._keep_next = self.capacity // 4
+        self._note_result(stamp_ns)
         partner = _partner(new, self._right, self._left)
         if partner is not None:
             return self._matched(partner, new)
-        self.unmatched += self._hold(new, self._right)
+        self.unmatched += self._hold(new, self._right, lambda w: new.number - w.number)
         return None
+
+    def announce(self, stamp_ns: int) -> None:
+        """Take note that people were found in an image, who will come from the stage behind."""
+        self._first.result()
+        self._second.count += 1
+        numbers = {**self._announced, stamp_ns: self._second.count}
+        self._announced = {
+            s: n for s, n in numbers.items() if self._second.distance(n) < self.capacity
+        }
 
     def __len__(self) -> int:
         return len(self._left.waiting) + len(self._right.waiting)
 
     def _arrived(self, stamp_ns: int, thing: T, side: _Side[T], other: _Side[U]) -> _Waiting[T]:
         now_s = self._clock()
+        side.count += 1
         self.unmatched += self._right.drop_since(now_s - PATIENCE_S)
         side.generation += stamp_ns < side.newest_ns
         side.newest_ns = stamp_ns
         newest = max(side.generation, other.generation)
-        return _Waiting(stamp_ns, side.generation, newest, now_s, thing)
+        return _Waiting(stamp_ns, side.count, side.generation, newest, now_s, thing)
 
-    def _hold(self, new: _Waiting[T], side: _Side[T]) -> int:
-        """Let a thing wait, in place of one of its stamp; return how many had to leave for it."""
+    def _note_result(self, stamp_ns: int) -> None:
+        """Note that the last stage is done with an image."""
+        last = self._second if self._second.count else self._first
+        last.result()
+        # those before it were passed over, or are done
+        done = self._announced.get(stamp_ns, 0)
+        self._announced = {s: n for s, n in self._announced.items() if n > done}
+
+    def _distance(self, image: _Waiting[A]) -> int:
+        """Return how far an image is from those that people may come of."""
+        number = self._announced.get(image.stamp_ns)
+        if number is None:
+            return self._first.distance(image.number)
+        return self._second.distance(number)
+
+    def _hold(
+        self, new: _Waiting[T], side: _Side[T], distance: Callable[[_Waiting[T]], int]
+    ) -> int:
+        """Let a thing wait, in place of one of its stamp; return how many had to leave for it.
+
+        :param distance: the farthest leave, of several the oldest.
+        """
         before, own = len(side.waiting), (new.generation, new.stamp_ns)
         side.waiting = [w for w in side.waiting if (w.generation, w.stamp_ns) != own]
         side.waiting.append(new)
-        for _ in range(len(side.waiting) - self.capacity):
-            # of three in four at the most it is said that they are to stay
-            side.waiting.remove(next(w for w in side.waiting if not w.kept))
+        if len(side.waiting) > self.capacity:
+            side.waiting.remove(max(side.waiting, key=distance))
         return before + 1 - len(side.waiting)
 
     def _matched(self, left: _Waiting[A], right: _Waiting[B]) -> tuple[A, B]:
@@ -175,6 +232,7 @@ class JoiningStage(Stage):
     """A stage that joins each image with what the stage before saw in it.
 
     :param topic: where the people come from.
+    :param announced: where it is told before in which images people were found; None = by nobody.
     :param joined: False = the stage before runs in the same process and hands them over.
     :param lender: the stage in the same process that has the camera for both; None = this one.
     """
@@ -187,12 +245,13 @@ class JoiningStage(Stage):
         name: str,
         parameters: Sequence[Param],
         topic: str,
+        announced: str | None,
         joined: bool,
         lender: 'JoiningStage | None',
         **options: Any,
     ) -> None:
         super().__init__(name, parameters, **options)
-        self._topic, self._joined, self._lender = topic, joined, lender
+        self._topic, self._announced, self._joined, self._lender = topic, announced, joined, lender
         self._joiner: Joiner[Frame, PersonArray] = Joiner(0)
 
     def load(self) -> None:
@@ -222,15 +281,20 @@ class JoiningStage(Stage):
             raise Unusable(f'{source.get_name()}, which has the camera, is not configured')
         return source.camera.camera_of(frame)
 
-    def subscribe(self) -> Sequence[Input]:
+    def subscribe(self) -> Iterator[Input]:
         """Subscribe to camera_info, and where they are not handed over, to images and people."""
-        inputs = [] if self._lender else [self.camera.subscribe()]
+        if not self._lender:
+            yield self.camera.subscribe()
         if self._joined:
-            return inputs
+            return
         # what waited has been joined with what came since, or never will be
         self._joiner = Joiner(value_of(self, 'buffer'))
-        persons = Input(self, self._topic, PersonArray, self._topic, RESULT_QOS, self._take_persons)
-        return [image_input(self, self._take_frame), persons, *inputs]
+        yield image_input(self, self._take_frame)
+        people, news = self._topic, self._announced
+        yield Input(self, people, PersonArray, people, RESULT_QOS, self._take_persons)
+        if news is not None:
+            # where nobody announces, the people themselves tell what they can
+            yield Input(self, news, PersonArray, news, RESULT_QOS, self._take_news, needed=False)
 
     def _take_frame(self, frame: Frame) -> None:
         if not stamp_ns(frame.header):
@@ -245,7 +309,12 @@ class JoiningStage(Stage):
             return
         self._join(self._joiner.add_left, frame)
 
+    def _take_news(self, message: PersonArray) -> None:
+        self._joiner.announce(stamp_ns(message.header))
+
     def _take_persons(self, message: PersonArray) -> None:
+        if not stamp_ns(message.header):
+            return  # of an image that was counted as skipped, and named
         self._join(self._joiner.add_right, message)
 
     def _join(self, add: Callable[[int, S], tuple[Frame, PersonArray] | None], thing: S) -> None:

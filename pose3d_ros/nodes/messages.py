@@ -134,8 +134,14 @@ def floats_of(values: np.ndarray) -> array:
 
 
 def is_rectified(image_topic: str) -> bool:
-    """Return whether a topic's images are rectified by its name: image_rect, image_rect_color."""
-    return 'rect' in ''.join(image_topic.rsplit('/', 2)[-2:])
+    """Return whether a topic's images are rectified by its name: image_rect_color, rect/image.
+
+    Not by any `rect` in it: /direct/image_raw has a lens.
+    """
+    return any(
+        part.startswith('image_rect') or part in ('rect', 'rectified')
+        for part in image_topic.split('/')
+    )
 
 
 def camera_from_info(info: CameraInfo, rectified: bool) -> Camera:

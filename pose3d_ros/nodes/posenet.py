@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """posenet: pelvises of people to all their joints in metres, and pictures of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,8 @@ class _Found:
 class PoseNetNode(JoiningStage):
     """Image, camera_info, roots -> Pose3DArray on `poses`, `markers`, `overlay`.
 
+    By `detections` it knows which images are to wait for their roots.
+
     :param joined: people are handed over by the rootnet in the same process.
     :param lender: the rootnet in the same process, which has the camera; None = subscribe.
     """
@@ -98,7 +100,7 @@ class PoseNetNode(JoiningStage):
     def __init__(
         self, joined: bool = False, lender: JoiningStage | None = None, **options: Any
     ) -> None:
-        super().__init__('posenet', PARAMETERS, 'roots', joined, lender, **options)
+        super().__init__('posenet', PARAMETERS, 'roots', 'detections', joined, lender, **options)
         self._poses = self.create_publisher(Pose3DArray, 'poses', RESULT_QOS)
         self._vision = VisionTopic(self, 'Detection3DArray', 'detections_3d')
         self._markers = self.create_publisher(MarkerArray, 'markers', RESULT_QOS)
@@ -125,10 +127,10 @@ class PoseNetNode(JoiningStage):
         if self._target:
             self._target.close()
 
-    def subscribe(self) -> Sequence[Input]:
+    def subscribe(self) -> Iterator[Input]:
         """Subscribe; ids may be others' by now, and who was there before has gone on unseen."""
         self._tracker = Tracker3D(self._posenet.skeleton)
-        return super().subscribe()
+        yield from super().subscribe()
 
     def compute(self, frame: Frame, given: Persons | PersonArray) -> _Found:
         """Estimate the poses of an image's people."""

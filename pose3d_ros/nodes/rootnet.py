@@ -48,7 +48,7 @@ class RootNetNode(JoiningStage):
     _rootnet: RootNet
 
     def __init__(self, joined: bool = False, **options: Any) -> None:
-        super().__init__('rootnet', PARAMETERS, 'detections', joined, None, **options)
+        super().__init__('rootnet', PARAMETERS, 'detections', None, joined, None, **options)
         self._publisher = self.create_publisher(PersonArray, 'roots', RESULT_QOS)
         self.start()
 

@@ -4,7 +4,7 @@
 
 import gc
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -75,7 +75,7 @@ class Stage(LifecycleNode):
         self.accounting = Accounting()
         self._downstream: Stage | None = None
         self._worker: Worker[tuple[Frame, Any]] = Worker(name, self._do)
-        self._inputs: Sequence[Input] = ()
+        self._inputs: list[Input] = []
         self._enabled = True
         self._began_s = 0.0  # when the worker started last
         self._weights = ''
@@ -101,8 +101,11 @@ class Stage(LifecycleNode):
         """Forget the networks."""
         raise NotImplementedError
 
-    def subscribe(self) -> Sequence[Input]:
-        """Subscribe to what the stage works on: callbacks call `submit` for each job."""
+    def subscribe(self) -> Iterator[Input]:
+        """Subscribe to what the stage works on, one after the other: callbacks call `submit`.
+
+        :raises Exception: of START_ERRORS, what a user can mend.
+        """
         raise NotImplementedError
 
     def networks(self) -> Sequence[Runs]:
@@ -213,13 +216,14 @@ class Stage(LifecycleNode):
     def _begin(self) -> None:
         self._began_s = perf_counter()
         self._worker.start(value_of(self, 'streams'))
-        self._inputs = self.subscribe()
+        for one in self.subscribe():
+            self._inputs.append(one)
         self.wake_inputs()
 
     def _rest(self) -> None:
         for one in self._inputs:
             one.close()
-        self._inputs = ()
+        self._inputs = []
         if self._worker.stop():
             self.accounting.count('dropped')
 
@@ -227,11 +231,14 @@ class Stage(LifecycleNode):
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
         """Take images or none: at once where the node is active, otherwise once it is."""
+        result = _SUCCESS
         if request.data != self._enabled:
             self._enabled = request.data
             if self._label() == 'active':
-                self._begin() if self._enabled else self._rest()
-        response.success, response.message = True, self._state()
+                result = self._attempt(self._begin if self._enabled else self._rest, self._rest)
+                self._enabled &= result == _SUCCESS
+        response.success = result == _SUCCESS
+        response.message = self._state() if response.success else str(self._error)
         return response
 
     def _state(self) -> str:

@@ -86,7 +86,14 @@ STAGE = (
         60_000.0,
         fixed=False,
     ),
-    Param('buffer', 16, 'images that wait for their people, each as large as it is', 1, 256),
+    Param(
+        'buffer',
+        16,
+        "images that wait for their people, each as large as it is: 8 for each of the 'streams' of "
+        'the stages before, however long these take',
+        1,
+        256,
+    ),
     Param(
         'warn_after_s',
         5.0,
@@ -145,7 +152,7 @@ CAMERA = (
         'rectified',
         'auto',
         'whether images are rectified (then P of camera_info counts and there is no distortion); '
-        "auto = the image topic's name has 'rect' in it",
+        "auto = a part of the image topic's name is rect or rectified, or begins with image_rect",
         choices=('auto', 'true', 'false'),
     ),
 )
