@@ -19,7 +19,7 @@ from bag_files import CAMERA, picture
 from builtin_interfaces.msg import Time as Stamp
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -174,6 +174,38 @@ def test_what_the_recorder_keeps_the_player_plays(graph: Any, folder: Path, tmp_
     graph.wait(lambda: len(images) == 5, 'the replay')
     assert finish(replay)[0] == 0
     assert [stamp_ns(m.header) / 1e9 for m in images] == pytest.approx(recorded, abs=1e-6)
+
+
+def test_compressed_images_are_recorded_as_they_come_and_what_did_not_come_is_named(
+    graph: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into a folder of the user's."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    recorder = start('recorder', output='~/bag', image_transport='compressed')
+    images = graph.publisher(CompressedImage, 'image_raw/compressed')
+    message = CompressedImage(format='jpeg', data=b'not to be looked at')
+    message.header.stamp.sec = 7
+    graph.node.create_timer(0.05, lambda: images.publish(message))
+    hear(recorder, 'recording /image_raw/compressed: its first message came')
+    recorder.send_signal(signal.SIGINT)
+    status, said = finish(recorder)
+    assert status == 0
+    assert (
+        'nothing came on /camera_info, /detections, /diagnostics, /markers, /poses, /roots '
+        "('image_transport' is compressed)"
+    ) in said
+    with open_bag(tmp_path / 'bag') as reader:
+        recorded = [m.data for m in messages(reader, ['/image_raw/compressed'])]
+    assert deserialize_message(recorded[0], CompressedImage) == message
+
+
+def test_a_recorder_that_hears_nothing_names_the_images_that_it_listens_for(
+    graph: Any, tmp_path: Path
+) -> None:
+    recorder = start('recorder', output=tmp_path / 'bag')
+    hear(recorder, 'recording into')
+    recorder.send_signal(signal.SIGINT)
+    assert "/image_raw, /markers, /poses, /roots ('image_transport' is raw)" in finish(recorder)[1]
 
 
 def test_a_recorder_that_is_behind_records_what_waits_when_it_is_stopped(

@@ -352,7 +352,7 @@ def image_input(
             node,
             'image',
             CompressedImage,
-            _image_name(node),
+            image_name(node),
             SENSOR_QOS,
             lambda m: callback(Frame(m)),
             wanted=wanted,
@@ -371,7 +371,7 @@ def image_input(
         node,
         'image',
         Image,
-        _image_name(node),
+        image_name(node),
         SENSOR_QOS,
         take,
         raw=True,
@@ -380,7 +380,7 @@ def image_input(
     )
 
 
-def _image_name(node: Node) -> str:
+def image_name(node: Node) -> str:
     """Return the name of the image topic, which may be remapped yet."""
     if value_of(node, 'image_transport') == 'raw':
         return 'image_raw'
@@ -390,4 +390,4 @@ def _image_name(node: Node) -> str:
 
 def image_topic(node: Node) -> str:
     """Return the name of the image topic in the graph."""
-    return str(node.resolve_topic_name(_image_name(node)))
+    return str(node.resolve_topic_name(image_name(node)))

@@ -22,6 +22,7 @@ from pose3d_ros.bag_parts import Topic
 from pose3d_ros.bag_recording import Recording
 from pose3d_ros.bags import COMPRESSED_IMAGE, BagError
 from pose3d_ros.msg import PersonArray, Pose3DArray
+from pose3d_ros.nodes.inputs import image_name, image_topic
 from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import MessageError, bytes_of, image_from_message
 from pose3d_ros.nodes.parameters import Param, declare, value_of
@@ -29,7 +30,14 @@ from pose3d_ros.transport import prepare_process
 
 PARAMETERS = (
     Param('output', 'poses', "the bag's folder, which must not exist"),
-    Param('jpeg_quality', 90, 'of the recorded images', 1, 100),
+    Param(
+        'image_transport',
+        'raw',
+        'raw: Image, recorded as JPEG; compressed: CompressedImage on its /compressed, recorded as '
+        'it comes',
+        choices=('raw', 'compressed'),
+    ),
+    Param('jpeg_quality', 90, 'of the images that come raw', 1, 100),
     Param(
         'part_s',
         60.0,
@@ -65,24 +73,32 @@ class Recorder(Node):
     def __init__(self) -> None:
         super().__init__('recorder')
         declare(self, PARAMETERS)
-        self._images = f'{self.resolve_topic_name("image_raw")}/compressed'
+        is_raw = value_of(self, 'image_transport') == 'raw'
+        images = image_topic(self)
+        self._images = f'{images}/compressed' if is_raw else images
         topics = [Topic.ours(self._images, COMPRESSED_IMAGE)]
         topics += [Topic.ours(self.resolve_topic_name(t), _type_name(m)) for t, m in _TOPICS]
-        output = Path(value_of(self, 'output'))
+        #: What is recorded, by its name in the bag -> the topic that it comes from.
+        self._sources = {topic.name: topic.name for topic in topics} | {self._images: images}
+        output = Path(value_of(self, 'output')).expanduser()
         self._recording = Recording(output, topics, value_of(self, 'part_s'))
         self._last_s = 0.0
         #: Topics of which something came.
         self.topics: set[str] = set()
-        self.create_subscription(Image, 'image_raw', self._take_image, _BEST_EFFORT)
+        if is_raw:
+            self.create_subscription(Image, 'image_raw', self._take_image, _BEST_EFFORT)
+        else:
+            self._record_raw(image_name(self), CompressedImage)
         for topic, message_type in _TOPICS:
             self._record_raw(topic, message_type)
-        self.get_logger().info(f'recording into {value_of(self, "output")}')
+        self.get_logger().info(f'recording into {output}')
 
     def _record_raw(self, topic: str, message_type: type) -> None:
         """Record a topic as it comes, without looking into its messages."""
         name = self.resolve_topic_name(topic)
         # best effort connects with every publisher; only reliable ones lose nothing
-        qos = _BEST_EFFORT if topic == 'camera_info' else _RELIABLE
+        of_camera = message_type in (CameraInfo, CompressedImage)
+        qos = _BEST_EFFORT if of_camera else _RELIABLE
 
         def take(data: bytes) -> None:
             self._write(name, data)
@@ -127,10 +143,15 @@ class Recorder(Node):
             executor.spin_once(timeout_sec=_POLL_S)
 
     def close(self) -> None:
-        """Finish the bag.
+        """Finish the bag, and name what is not in it.
 
         :raises BagError: it could not be finished.
         """
+        if silent := sorted(self._sources[topic] for topic in self._sources.keys() - self.topics):
+            transport = value_of(self, 'image_transport')
+            self.get_logger().warning(
+                f"nothing came on {', '.join(silent)} ('image_transport' is {transport})"
+            )
         self._recording.close(_WRITE_S)
         if lost := self._recording.lost:
             told = ', '.join(f'{count} of {topic}' for topic, count in sorted(lost.items()))
