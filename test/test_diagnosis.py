@@ -181,6 +181,21 @@ def test_the_error_counts_before_the_warning_and_no_rate_is_known_at_first(
     assert told.level == ERROR and "0.0 results a second, 'error_rate_hz' is 1" in told.message
 
 
+def test_one_status_tells_of_one_rate(graph: Any, fakes: Fakes) -> None:
+    graph.add(DetectorNode())
+    listener, source = Listener(graph), Source(graph)
+    told: list[DiagnosticStatus] = []
+
+    def some_rates(status: DiagnosticStatus) -> bool:
+        source.image()
+        told.append(status)
+        return len({s.message for s in told}) > 3
+
+    listener.wait('detector: frames', some_rates)
+    for status in told:
+        assert status.message.startswith(f'{float(values(status)["rate_hz"]):.1f} Hz')
+
+
 def test_recent_results_are_those_of_the_last_seconds() -> None:
     accounting = Accounting()
     for number in range(100):  # one each 0.1 s

@@ -43,6 +43,11 @@ def test_memory_is_bounded_and_losses_are_counted() -> None:
     assert len(joiner) == 4 and joiner.unmatched == 6
 
 
+def test_of_too_many_people_the_oldest_leave() -> None:
+    people = ' '.join(f'p{n}' for n in range(10))
+    assert joined(f'{people} i5 i6 i9')[0] == ['6', '9']
+
+
 @pytest.mark.parametrize(
     ('events', 'lost'),
     [
@@ -170,6 +175,15 @@ def test_an_image_that_was_announced_stays_as_long_as_nobody_came_of_a_later_one
             joiner.announce(stamp)
     assert joiner.add_right(500, 500) == (500, 500)
     assert joiner.add_right(400, 400) is None
+
+
+def test_people_whom_nobody_announced_change_nothing_for_the_others() -> None:
+    joiner: Joiner[int, int] = Joiner(9)
+    waiting_after(joiner, range(100))
+    joiner.announce(95)
+    assert joiner.add_right(50, 50) is None
+    waiting_after(joiner, range(100, 200))
+    assert joiner.add_right(95, 95) == (95, 95)
 
 
 def test_who_was_announced_in_one_loop_is_not_so_in_the_next() -> None:

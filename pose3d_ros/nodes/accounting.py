@@ -7,7 +7,6 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
 
 _RESULTS = 200  # results that medians look back on
 #: Seconds that rates look back on, also those that limits are for, and the ages with them.
@@ -109,22 +108,16 @@ class Accounting:
         with self._lock:
             ages = [sample.age_ms for at_s, sample in self._samples if at_s > start_s]
             times_s = list(self._times_s)
-        count = len(times_s) - bisect_right(times_s, start_s)
-        rate_hz = count / seconds if seconds > 0 else 0.0
+        rate_hz = _rate_hz(times_s, start_s, now_s)
         return Recent(seconds, rate_hz, _quantile(ages, 0.5) if ages else float('nan'))
 
-    def summary(self, now_s: float | None = None) -> dict[str, float]:
-        """Return counters, the rate of the last seconds in Hz, and medians of recent times in ms.
-
-        :param now_s: by the clock of `frame_done`; None = that is `perf_counter`.
-        """
+    def summary(self) -> dict[str, float]:
+        """Return counters, and medians of recent times in ms."""
         with self._lock:
             samples = [sample for _, sample in self._samples]
-            times_s = list(self._times_s)
             values: dict[str, float] = {name: getattr(self, name) for name in COUNTERS}
         if not samples:
             return values
-        values['rate_hz'] = _rate_hz(times_s, perf_counter() if now_s is None else now_s)
         values['processing_ms'] = _quantile([s.processing_ms for s in samples], 0.5)
         values['network_ms'] = _quantile([s.network_ms for s in samples], 0.5)
         # not that of a first result, which has none before it
@@ -137,16 +130,15 @@ class Accounting:
         return values
 
 
-def _rate_hz(times_s: Sequence[float], now_s: float) -> float:
-    """Return results per second over the last seconds, or since the first of them.
+def _rate_hz(times_s: Sequence[float], start_s: float, now_s: float) -> float:
+    """Return results per second from a time on until now, or since the first of them.
 
     It is the number of intervals between them that lie in that time, a part of one by its share:
     exact for steady results, down to one each five seconds. Silence after the last counts as soon
     as it is longer than an interval.
 
-    :param times_s: of at least one result, ascending.
+    :param times_s: of results, ascending.
     """
-    start_s = now_s - WINDOW_S
     first = bisect_right(times_s, start_s)
     if first == len(times_s):
         return 0.0

@@ -19,7 +19,7 @@ from pose3d_ros.models.batches import OutOfMemory
 from pose3d_ros.models.detection import OptionsError
 from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.nodes import diagnosis
-from pose3d_ros.nodes.accounting import WINDOW_S, Accounting, Sample
+from pose3d_ros.nodes.accounting import WINDOW_S, Accounting, Recent, Sample
 from pose3d_ros.nodes.ages import age_ms, why_ageless, why_stale
 from pose3d_ros.nodes.inputs import RESULT_QOS, Frame, Input, Unusable, call_every
 from pose3d_ros.nodes.messages import MessageError
@@ -371,10 +371,12 @@ class Stage(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         state, device = self._state(), self._device()
-        values: dict[str, object] = dict(self.accounting.summary())
+        now_s = perf_counter()
+        recent = self.accounting.recent(now_s, min(WINDOW_S, now_s - self._began_s))
+        values: dict[str, object] = {**self.accounting.summary(), 'rate_hz': recent.rate_hz}
         values |= {'state': state, **(self.describe() if self.configured else {})}
         if state == 'active':
-            level, text = self._diagnose()
+            level, text = self._diagnose(recent)
             inputs = diagnosis.inputs_status(self, self._inputs, device)
         else:
             level, text = self._explain_rest(state)
@@ -384,11 +386,9 @@ class Stage(LifecycleNode):
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 
-    def _diagnose(self) -> tuple[bytes, str]:
+    def _diagnose(self, recent: Recent) -> tuple[bytes, str]:
         """Return the level of what became of frames, and why it is that."""
-        now_s, counts = perf_counter(), self.accounting
-        seconds = min(WINDOW_S, now_s - self._began_s)
-        recent = counts.recent(now_s, seconds)
+        counts = self.accounting
         level, passed = diagnosis.beyond_limits(self, recent)
         texts = [f'{recent.rate_hz:.1f} Hz', f'{counts.dropped - counts.lost} dropped', passed]
         for name, its_level in _LOSSES.items():
