@@ -225,7 +225,7 @@ def test_images_that_the_detector_waited_for_were_lost_on_the_way(
         assert 'Large images' in said[0]
     else:
         assert not said
-    level, text = node._diagnose()
+    level, text = node._diagnose(counts.recent(time.perf_counter(), 1.0))
     assert (level == DiagnosticStatus.WARN) == bool(lost)
     assert f'{missed - lost} dropped' in text and (f'{lost} lost' in text) == bool(lost)
 
