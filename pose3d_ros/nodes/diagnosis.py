@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
-from pose3d_ros.nodes.accounting import Recent
+from pose3d_ros.nodes.accounting import Accounting, Recent
 from pose3d_ros.nodes.inputs import Input
 from pose3d_ros.nodes.parameters import value_of
 
@@ -18,6 +18,15 @@ _LEVELS = (
     (DiagnosticStatus.ERROR, 'error_age_ms', 'error_rate_hz'),
     (DiagnosticStatus.WARN, 'warn_age_ms', 'warn_rate_hz'),
 )
+
+#: What becomes of a frame that has no result, and is not replaced by a newer one -> its level.
+_LOSSES = {
+    'failed': DiagnosticStatus.ERROR,
+    'lost': DiagnosticStatus.WARN,
+    'skipped': DiagnosticStatus.WARN,
+    'unmatched': DiagnosticStatus.WARN,
+    'stale': DiagnosticStatus.WARN,
+}
 
 
 def status(
@@ -50,6 +59,22 @@ def beyond_limits(node: Node, recent: Recent) -> tuple[bytes, str]:
         if limit_hz and recent.seconds > _SETTLED_S and recent.rate_hz < limit_hz:
             return level, f"{recent.rate_hz:.1f} results a second, '{rate}' is {limit_hz:g}"
     return DiagnosticStatus.OK, ''
+
+
+class Losses:
+    """What became of frames without a result, and whether there are more of them than before."""
+
+    def __init__(self) -> None:
+        self._before = dict.fromkeys(_LOSSES, 0)
+
+    def since_last(self, counts: Accounting) -> tuple[bytes, list[str]]:
+        """Return the level of what was lost since the last call, and how much is in all."""
+        now = {name: int(getattr(counts, name)) for name in _LOSSES}
+        levels = [level for name, level in _LOSSES.items() if now[name] > self._before[name]]
+        self._before = now
+        replaced = f'{counts.dropped - counts.lost} dropped'
+        texts = [replaced, *(f'{count} {name}' for name, count in now.items() if count)]
+        return max(levels, default=DiagnosticStatus.OK), texts
 
 
 def inputs_status(node: Node, inputs: Sequence[Input], device: str) -> DiagnosticStatus:

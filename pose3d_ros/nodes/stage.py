@@ -40,15 +40,6 @@ _END_S = 10.0  # for the job in hand, when the process ends
 #: What a user can cause at the start; said in one line, without a traceback.
 START_ERRORS = (WeightsError, RuntimeUnavailable, OptionsError, ParameterError, CameraError)
 
-#: What becomes of a frame that has no result, and is not replaced by a newer one -> its level.
-_LOSSES = {
-    'failed': DiagnosticStatus.ERROR,
-    'lost': DiagnosticStatus.WARN,
-    'skipped': DiagnosticStatus.WARN,
-    'unmatched': DiagnosticStatus.WARN,
-    'stale': DiagnosticStatus.WARN,
-}
-
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -81,7 +72,7 @@ class Stage(LifecycleNode):
         self._weights = ''
         self._starting = False
         self._error: Exception | None = None  # why the last transition failed
-        self._said = dict.fromkeys(_LOSSES, 0)  # when diagnostics were published last
+        self._losses = diagnosis.Losses()
         self._latency = self.create_publisher(DiagnosticArray, '~/latency', RESULT_QOS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', RESULT_QOS)
         self.create_service(SetBool, '~/enable', self._take_enable)
@@ -388,16 +379,10 @@ class Stage(LifecycleNode):
 
     def _diagnose(self, recent: Recent) -> tuple[bytes, str]:
         """Return the level of what became of frames, and why it is that."""
-        counts = self.accounting
         level, passed = diagnosis.beyond_limits(self, recent)
-        texts = [f'{recent.rate_hz:.1f} Hz', f'{counts.dropped - counts.lost} dropped', passed]
-        for name, its_level in _LOSSES.items():
-            count = getattr(counts, name)
-            if count > self._said[name]:
-                level = max(level, its_level)
-            self._said[name] = count
-            texts.append(f'{count} {name}' if count else '')
-        return level, ', '.join(filter(None, texts))
+        worse, losses = self._losses.since_last(self.accounting)
+        texts = (f'{recent.rate_hz:.1f} Hz', *losses, passed)
+        return max(level, worse), ', '.join(filter(None, texts))
 
     def _explain_rest(self, state: str) -> tuple[bytes, str]:
         """Return why no images are taken; what a transition failed for is an error."""
