@@ -19,7 +19,8 @@ import numpy as np
 from pose3d_ros.camera import Camera
 from pose3d_ros.people import Keypoints, Persons
 
-_BONES = (
+#: Joint, joint, length as a fraction of stature. Each left one is followed by its mirror image.
+BONES = (
     ('left_shoulder', 'left_elbow', 0.186),
     ('right_shoulder', 'right_elbow', 0.186),
     ('left_elbow', 'left_wrist', 0.146),
@@ -29,7 +30,8 @@ _BONES = (
     ('left_knee', 'left_ankle', 0.246),
     ('right_knee', 'right_ankle', 0.246),
 )
-_TRUNK = 0.288  # middle of the hips to middle of the shoulders
+#: Middle of the hips to middle of the shoulders.
+TRUNK = 0.288
 _MIN_SCORE = 0.3
 
 # Scatter of log(apparent length): proportions differ by some percent between people, keypoints
@@ -80,8 +82,8 @@ def _bones(keypoints: Keypoints, camera: Camera) -> tuple[np.ndarray, np.ndarray
     rays = camera.rays(keypoints.xy)
     index = keypoints.skeleton.index
     certain = np.where(keypoints.scores >= _MIN_SCORE, keypoints.scores, 0)
-    starts = [index(start) for start, _, _ in _BONES]
-    ends = [index(end) for _, end, _ in _BONES]
+    starts = [index(start) for start, _, _ in BONES]
+    ends = [index(end) for _, end, _ in BONES]
     lengths = np.linalg.norm(rays[:, starts] - rays[:, ends], axis=2)
     weights = np.minimum(certain[:, starts], certain[:, ends])
     hips = [index('left_hip'), index('right_hip')]
@@ -92,7 +94,7 @@ def _bones(keypoints: Keypoints, camera: Camera) -> tuple[np.ndarray, np.ndarray
     lengths = np.column_stack([lengths, trunk])
     return (
         np.where(weights > 0, lengths, 1.0),  # an unknown keypoint may be NaN, and 0 * NaN is NaN
-        np.array([fraction for _, _, fraction in _BONES] + [_TRUNK]),
+        np.array([fraction for _, _, fraction in BONES] + [TRUNK]),
         weights,
     )
 

@@ -17,26 +17,26 @@ L in the directions of the round before, which never makes the sum larger.
 
 import numpy as np
 
+from pose3d_ros.models.body_size import BONES, TRUNK
+
 LIMB_JOINTS = (
     'left_shoulder', 'right_shoulder', 'left_elbow', 'right_elbow', 'left_wrist', 'right_wrist',
     'left_hip', 'right_hip', 'left_knee', 'right_knee', 'left_ankle', 'right_ankle',
 )  # fmt: skip
 
-# Fractions of stature: Drillis and Contini (1966), as in body_size. The hips, which are the centres
-# of the joints here, are apart by 72 % of the pelvis' front spines (Bell, Pedersen and Brand, 1990,
+# Fractions of stature: the shoulders' from body_size's source. The hips, which are the centres of
+# the joints here, are apart by 72 % of the pelvis' front spines (Bell, Pedersen and Brand, 1990,
 # Journal of Biomechanics 23), 0.24 m of 1.70 m.
-_SHOULDERS, _HIPS, _TRUNK = 0.259, 0.10, 0.288
-_SIDE = float(np.hypot(_TRUNK, (_SHOULDERS - _HIPS) / 2))
-_DIAGONAL = float(np.hypot(_TRUNK, (_SHOULDERS + _HIPS) / 2))
-#: Joint, joint, usual length. Each left one is followed by its mirror image.
+_SHOULDERS, _HIPS = 0.259, 0.10
+_SIDE = float(np.hypot(TRUNK, (_SHOULDERS - _HIPS) / 2))
+_DIAGONAL = float(np.hypot(TRUNK, (_SHOULDERS + _HIPS) / 2))
 _MIRRORED = (
-    ('left_shoulder', 'left_elbow', 0.186), ('right_shoulder', 'right_elbow', 0.186),
-    ('left_elbow', 'left_wrist', 0.146), ('right_elbow', 'right_wrist', 0.146),
-    ('left_hip', 'left_knee', 0.245), ('right_hip', 'right_knee', 0.245),
-    ('left_knee', 'left_ankle', 0.246), ('right_knee', 'right_ankle', 0.246),
-    ('left_shoulder', 'left_hip', _SIDE), ('right_shoulder', 'right_hip', _SIDE),
-    ('left_shoulder', 'right_hip', _DIAGONAL), ('right_shoulder', 'left_hip', _DIAGONAL),
-)  # fmt: skip
+    *BONES,
+    ('left_shoulder', 'left_hip', _SIDE),
+    ('right_shoulder', 'right_hip', _SIDE),
+    ('left_shoulder', 'right_hip', _DIAGONAL),
+    ('right_shoulder', 'left_hip', _DIAGONAL),
+)
 _BONES = (
     *_MIRRORED,
     ('left_shoulder', 'right_shoulder', _SHOULDERS),
@@ -52,7 +52,9 @@ _PELVIS = np.array([0.5 * name.endswith('_hip') for name in LIMB_JOINTS])
 # How far depths are off, as a share of the sum of all lengths, which is 5 m for an adult; how far
 # lengths are, as a share of each; and the pelvis, which the caller knows better.
 _DEPTH_SHARE, _LENGTH_SHARE, _PELVIS_SHARE = 0.03, 0.05, 0.0002
-_STIFFNESS = np.eye(12) / _DEPTH_SHARE**2 + np.outer(_PELVIS, _PELVIS) / _PELVIS_SHARE**2
+_STIFFNESS = (
+    np.eye(len(LIMB_JOINTS)) / _DEPTH_SHARE**2 + np.outer(_PELVIS, _PELVIS) / _PELVIS_SHARE**2
+)
 _ROUNDS = 10  # with 4 or 20 the calibrated clip's MPJPE is 1 mm more
 _TINY_M = 1e-6
 
@@ -80,10 +82,7 @@ def natural_depths(joints: np.ndarray, slopes: np.ndarray, lengths: np.ndarray) 
     change = _BONE_ENDS[:, :, None] * ways[:, None] / (_LENGTH_SHARE * lengths)[..., None, None]
     flat = change.swapaxes(2, 3).reshape(len(joints), 3 * len(_BONES), len(LIMB_JOINTS))
     pulls = flat.swapaxes(1, 2)
-    stiff = (
-        np.eye(len(LIMB_JOINTS)) / _DEPTH_SHARE**2 + np.outer(_PELVIS, _PELVIS) / _PELVIS_SHARE**2
-    )
-    solved = np.linalg.solve(pulls @ flat + stiff / size_m**2, pulls)
+    solved = np.linalg.solve(pulls @ flat + _STIFFNESS / size_m**2, pulls)
     bones = _bones_of(joints)
     shifts = np.zeros(joints.shape[:2])
     for _ in range(_ROUNDS):

@@ -30,13 +30,11 @@ from pose3d_ros.skeletons import Skeleton
 # with the shoulders.
 _SHOULDERS = ('left_shoulder', 'right_shoulder')
 _CARRIERS = {
-    f'{side}_{part}': (f'{side}_{limb}',)
-    for side in ('left', 'right')
-    for limb, parts in (
-        ('wrist', ('pinky', 'index', 'thumb')),
-        ('ankle', ('heel', 'foot_index')),
-    )
-    for part in parts
+    'pinky': 'wrist',
+    'index': 'wrist',
+    'thumb': 'wrist',
+    'heel': 'ankle',
+    'foot_index': 'ankle',
 }
 
 # A keypoint below the first is not believed, above the second it is, in between partly.
@@ -207,9 +205,10 @@ def _carried(skeleton: Skeleton) -> np.ndarray:
     """Return (12, j) how far each joint goes along with each limb joint: hands, feet and face."""
     weights = np.zeros((len(LIMB_JOINTS), len(skeleton)))
     for joint, name in enumerate(skeleton.joint_names):
-        carriers = [name] if name in LIMB_JOINTS else _CARRIERS.get(name, _SHOULDERS)
-        for carrier in carriers:
-            weights[LIMB_JOINTS.index(carrier), joint] = 1 / len(carriers)
+        side, _, part = name.partition('_')
+        carrier = name if name in LIMB_JOINTS else f'{side}_{_CARRIERS.get(part)}'
+        carriers = [carrier] if carrier in LIMB_JOINTS else _SHOULDERS
+        weights[[LIMB_JOINTS.index(limb) for limb in carriers], joint] = 1 / len(carriers)
     return weights
 
 
