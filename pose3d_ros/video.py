@@ -21,7 +21,8 @@ FOLDER_RATE_HZ = 30.0
 # Unreadable frames in a row after which a video is at its end, whatever its header announces.
 _MAX_UNREADABLE = 60
 _Thing = TypeVar('_Thing')
-_MAX_STILL_S = 10.0  # a longer gap between frames is cut out of a written video
+#: A longer gap between frames is cut, in what is written and in what is played.
+MAX_STILL_S = 10.0
 # MPEG-4 counts at most so many ticks a second; OpenCV takes rates to the thousandth.
 _MAX_TICKS_HZ, _RATE_DENOMINATORS = 65535, (1000, 100, 10, 1)
 
@@ -242,7 +243,7 @@ class VideoWriter:
     def _show_held(self, until_s: float) -> None:
         if self._held is not None:
             copies = max(1, round((until_s - self._due_s) * self._rate_hz))
-            if copies > _MAX_STILL_S * self._rate_hz:  # a webcam asleep, or a broken time stamp
+            if copies > MAX_STILL_S * self._rate_hz:  # a webcam asleep, or a broken time stamp
                 copies, self._due_s = 1, until_s - 1 / self._rate_hz
             for _ in range(copies):
                 self._writer.write(self._held[0])

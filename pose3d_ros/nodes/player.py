@@ -32,7 +32,7 @@ from pose3d_ros.nodes.messages import (
 from pose3d_ros.nodes.parameters import Param, ParameterError, declare, value_of
 from pose3d_ros.nodes.spinning import spinning
 from pose3d_ros.transport import prepare_process
-from pose3d_ros.video import FOLDER_RATE_HZ, Source, VideoError, open_source
+from pose3d_ros.video import FOLDER_RATE_HZ, MAX_STILL_S, Source, VideoError, open_source
 
 PARAMETERS = (
     Param(
@@ -74,7 +74,6 @@ _IN_FLIGHT = 2
 _ANSWER_TIMEOUT_S = 10.0
 _POLL_S = 0.1  # a signal does not end a wait
 _LOG_EVERY_S = 5.0
-_MAX_STILL_S = 10.0  # a longer gap between images is cut
 # A subscriber that the player has found has not found the player yet, and would miss frames.
 _SETTLE_S = 0.5
 _IMAGE_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
@@ -100,11 +99,11 @@ class _Pace:
             self._due_s = time.monotonic()
         elif at_ns > self._last_ns:
             self._interval_s = (at_ns - self._last_ns) / 1e9
-            if self._interval_s > _MAX_STILL_S:
+            if self._interval_s > MAX_STILL_S:
                 self._logger.warning(
-                    f'{self._interval_s:.0f} s without an image, cut to {_MAX_STILL_S:g} s'
+                    f'{self._interval_s:.0f} s without an image, cut to {MAX_STILL_S:g} s'
                 )
-                self._interval_s = _MAX_STILL_S
+                self._interval_s = MAX_STILL_S
             self._due_s += self._interval_s / self._rate
         self._last_ns = at_ns
         return self._due_s
