@@ -159,9 +159,17 @@ def through(
 
 
 def tell(
-    report: Any, what: str, rate_mb_s: float, fast: Ended, on_slow: tuple[Ended, Ended]
+    report: Any,
+    what: str,
+    rate_mb_s: float,
+    fast: Ended,
+    on_slow: tuple[Ended, Ended],
+    grain_mib: float = GRAIN_MIB,
 ) -> None:
-    """Add the row of the table, and judge the memory."""
+    """Add the row of the table, and judge the memory.
+
+    :param grain_mib: by which the peaks of two such runs may differ.
+    """
     stopped, ended = on_slow
     more_mib = ended.peak_mib - fast.peak_mib
     report(
@@ -169,7 +177,7 @@ def tell(
         besides=f'all as in an undisturbed run; it ends {stopped.seconds:.1f} s after Ctrl-C; '
         f'memory {more_mib:+.0f} MiB to that on a fast disk',
     )
-    assert more_mib < GRAIN_MIB
+    assert more_mib < grain_mib
 
 
 IMAGES, WIDTH = 50, 544
@@ -278,6 +286,8 @@ def test_training_on_a_slow_disk(disk: Disk, report: Any, folder: Path) -> None:
             for f in (out, folder / 'whole')
         )
         assert all(np.array_equal(mine[key], theirs[key]) for key in theirs), epoch
-    tell(report, 'train', rate_mb_s, fast, on_slow)
     state_mb = (out / 'state.pt').stat().st_size / 1e6
+    # PyTorch's own peak is 1205 to 1277 MiB, slow disk or fast, resumed or not; a state more that
+    # waits for the disk would be 134 MiB
+    tell(report, 'train', rate_mb_s, fast, on_slow, 0.75 * state_mb / 1.048576)
     assert on_slow[0].seconds < state_mb / rate_mb_s + 10.0
