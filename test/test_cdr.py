@@ -73,3 +73,10 @@ def test_big_endian_bytes_are_read() -> None:
     view = read_image(big)
     assert (view.header.stamp.sec, view.height, view.width, view.step) == (7, 1, 2, 6)
     assert (view.encoding, bytes(view.data)) == ('bgr8', b'abcdef')
+
+
+@pytest.mark.parametrize('whole', [b'', b'\0\1', b'\0\7\0\0' + bytes(9), b'\1\1\0\0' + bytes(9)])
+def test_what_only_rclpy_may_know_is_refused_in_our_words(whole: bytes) -> None:
+    """Its own error is no ValueError, and would have ended a node."""
+    with pytest.raises(ValueError, match=f'^{len(whole)} bytes that are no sensor_msgs/Image$'):
+        read_image(whole)

@@ -10,6 +10,7 @@ and a closing zero).
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message
@@ -33,6 +34,21 @@ class ImageView:
     data: memoryview
 
 
+def deserialized(serialised: bytes, kind: type) -> Any:
+    """Return the message of a kind of sensor_msgs in serialised bytes.
+
+    :raises ValueError: they are of no such message.
+    """
+    try:
+        return deserialize_message(serialised, kind)
+    except RuntimeError as error:  # rclpy's, which names a line of its sources
+        raise _no_message(serialised, kind) from error
+
+
+def _no_message(serialised: bytes, kind: type) -> ValueError:
+    return ValueError(f'{len(serialised)} bytes that are no sensor_msgs/{kind.__name__}')
+
+
 def read_image(serialised: bytes) -> ImageView | Image:
     """Return the image in serialised bytes.
 
@@ -40,7 +56,7 @@ def read_image(serialised: bytes) -> ImageView | Image:
     """
     order = _PLAIN.get(serialised[1]) if len(serialised) > _ENCAPSULATION else None
     if order is None or serialised[0]:
-        return deserialize_message(serialised, Image)
+        return deserialized(serialised, Image)
     reader = _Reader(memoryview(serialised)[_ENCAPSULATION:], order)
     try:
         sec, nanosec = reader.number('i'), reader.number('I')
@@ -50,7 +66,7 @@ def read_image(serialised: bytes) -> ImageView | Image:
         step, size = reader.number('I'), reader.number('I')
         return ImageView(header, height, width, encoding, is_bigendian, step, reader.take(size))
     except (struct.error, UnicodeDecodeError) as error:
-        raise ValueError(f'{len(serialised)} bytes that are no sensor_msgs/Image') from error
+        raise _no_message(serialised, Image) from error
 
 
 def read_stamp_ns(serialised: bytes) -> int:
