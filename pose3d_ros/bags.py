@@ -241,7 +241,10 @@ def image_topic(bag: Bag, wanted: str, option: str) -> str:
     """
     images = topics_of(bag, IMAGE, COMPRESSED_IMAGE)
     if wanted in images or (not wanted and len(images) == 1):
-        return wanted or images[0]
+        topic = wanted or images[0]
+        if _is_silent(bag, topic):
+            raise BagError(f'{bag.path} has no images: {topic} is in its list, without a message')
+        return topic
     others = ', '.join(dict.fromkeys(c.topic for c in bag.connections)) or 'none'
     found = ', '.join(images) or f'none, only {others}'
     if wanted:
@@ -249,6 +252,15 @@ def image_topic(bag: Bag, wanted: str, option: str) -> str:
     if not images:
         raise BagError(f'{bag.path} has no images: image topics: {found}')
     raise BagError(f'{bag.path} has several image topics, name one by {option}: {found}')
+
+
+def has_camera_info(bag: Bag, topic: str) -> bool:
+    """Return whether there is any on a topic."""
+    return topic in topics_of(bag, CAMERA_INFO) and not _is_silent(bag, topic)
+
+
+def _is_silent(bag: Bag, topic: str) -> bool:
+    return next(messages(bag, [topic]), None) is None
 
 
 def topics_of(bag: Bag, *types: str) -> list[str]:

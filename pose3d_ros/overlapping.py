@@ -7,8 +7,9 @@ are in another network. One network takes as many images at once as it was loade
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -68,12 +69,10 @@ class Overlapped(Generic[_Header]):
         self._submitted = self._tracked = 0
         self._turn = threading.Condition()
 
-    def submit(
-        self, decode: Callable[[], Picture[_Header] | None]
-    ) -> 'Future[Found[_Header] | None]':
+    def submit(self, decode: Callable[[], Picture[_Header]]) -> 'Future[Found[_Header]]':
         """Begin with an image, soon.
 
-        :param decode: returns it; None = it cannot be read, and so has no result.
+        :param decode: returns it, or raises what the future raises then.
         """
         number, self._submitted = self._submitted, self._submitted + 1
         return self._pool.submit(self._find, number, decode)
@@ -82,37 +81,31 @@ class Overlapped(Generic[_Header]):
         """Wait for what was begun; what was not is dropped."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _find(
-        self, number: int, decode: Callable[[], Picture[_Header] | None]
-    ) -> Found[_Header] | None:
+    def _find(self, number: int, decode: Callable[[], Picture[_Header]]) -> Found[_Header]:
         before_s, stages = self._stages.busy_s, self._stages
-        picture, detected = None, None
         try:
             picture = decode()
-            if picture is not None:
-                detected = as_in_message(stages.detect(picture.image))
-        finally:  # also after an error: the images behind wait for this turn
-            detected = self._track(number, detected, picture)
-        if picture is None or detected is None:
-            return None
+            people = as_in_message(stages.detect(picture.image))
+        except BaseException:  # the images behind wait for this turn all the same
+            with self._turn_of(number):
+                raise
+        with self._turn_of(number):
+            detected = self._tracker.update(people, picture.time_s)
         persons, poses = stages.place(picture.image, detected, picture.camera)
         busy_s = stages.busy_s - before_s
         return Found(picture.header, picture.camera, detected, persons, poses, busy_s)
 
-    def _track(
-        self, number: int, detected: Persons | None, picture: Picture[_Header] | None
-    ) -> Persons | None:
-        """Wait for the images before; return the people with ids.
+    @contextmanager
+    def _turn_of(self, number: int) -> Iterator[None]:
+        """Wait for the images before, and let the next one follow.
 
-        The images before are in work already, as the pool takes them in order: this ends.
+        They are in work already, as the pool takes them in order: this ends.
         """
         with self._turn:
             while self._tracked < number:
                 self._turn.wait()
             try:
-                if detected is None or picture is None:
-                    return None
-                return self._tracker.update(detected, picture.time_s)
+                yield
             finally:
                 self._tracked += 1
                 self._turn.notify_all()

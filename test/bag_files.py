@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 from bodies import body
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.time import Time
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from std_msgs.msg import Header
 
 from pose3d_ros import msg
-from pose3d_ros.bags import BAG_VERSION, open_bag, our_typestore
+from pose3d_ros.bags import BAG_VERSION, CAMERA_INFO, IMAGE, open_bag, our_typestore
 from pose3d_ros.camera import Camera
 from pose3d_ros.nodes.bag_poses import RESULTS
+from pose3d_ros.nodes.messages import camera_to_info, image_to_message
 from pose3d_ros.people import Persons, Poses
 from pose3d_ros.skeletons import BLAZEPOSE
 
@@ -33,6 +36,26 @@ Message = tuple[str, str, int, bytes]
 def picture(number: int) -> np.ndarray:
     """Image `number`: its grey says which it is."""
     return np.full((HEIGHT, WIDTH, 3), 8 * number, np.uint8)
+
+
+def shot(number: int, **fields: Any) -> Message:
+    """Return image `number` of a bag, 0.1 s behind the one before, with some fields changed."""
+    at_ns = 10**9 + number * 10**8
+    header = Header(stamp=Time(nanoseconds=at_ns).to_msg(), frame_id='camera')
+    message = image_to_message(picture(number), header)
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return '/image_raw', IMAGE, at_ns, serialize_message(message)
+
+
+def said_by_camera(at_s: float, camera: Camera = CAMERA, **fields: Any) -> Message:
+    """Return a camera_info of a bag, with some fields changed."""
+    at_ns = round(at_s * 1e9)
+    header = Header(stamp=Time(nanoseconds=at_ns).to_msg(), frame_id='camera')
+    message = camera_to_info(camera, header)
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return '/camera_info', CAMERA_INFO, at_ns, serialize_message(message)
 
 
 def read(path: Path) -> list[Message]:

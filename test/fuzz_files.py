@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -28,7 +29,8 @@ from pose3d_ros.cli.rescale import rescale
 from pose3d_ros.data import boxes, datasets
 from pose3d_ros.data.annotations import DataError
 from pose3d_ros.data.pose2sim import ClipError, read_qualisys
-from pose3d_ros.nodes.bag_input import BagImages, Decoder, Recorded, recorded
+from pose3d_ros.nodes.bag_images import BagImages, Decoder, Recorded, recorded
+from pose3d_ros.nodes.inputs import Unusable
 from pose3d_ros.nodes.messages import camera_to_info, image_to_message
 from pose3d_ros.results import FrameResult, ResultsError
 from pose3d_ros.skeletons import BLAZEPOSE
@@ -274,12 +276,12 @@ def _bag(kind: str) -> Callable[[Path], Target]:
 
 def _use(bag: Bag) -> None:
     """Read a bag as `pose3d bag` does, and decode all messages."""
-    images = BagImages(image_topic(bag, '', '--topic'), '/camera_info', None)
-    decoder = Decoder('bag', images)
+    images = BagImages(image_topic(bag, '', '--topic'), '/camera_info', None, '')
+    decoder = Decoder(images)
     for record in recorded(bag, images):
-        picture = decoder.picture(record) if record.is_image else None
-        if picture is not None:
-            check_image(picture.image)
+        with suppress(Unusable):
+            if record.is_image:
+                check_image(decoder.picture(record).image)
     for message in messages(bag):
         assert message.decoded() is not None
 
@@ -299,13 +301,12 @@ def bag_messages(folder: Path) -> Target:
         which = data[0] % 2 if data else 0
         parts = [data[1:] if number == which else one for number, one in enumerate(whole)]
         image = BagMessage(connections[1], 2, parts[1], bag)
-        decoder = Decoder('bag', BagImages('/image_raw', '/camera_info', None))
-        with refusing(BagError):
+        decoder = Decoder(BagImages('/image_raw', '/camera_info', None, ''))
+        with refusing(BagError, Unusable):
             found = decoder.picture(Recorded(image, True, parts[0]))
             assert BagMessage(connections[which], 1, parts[which], bag).decoded() is not None
-        if found is not None:
-            check_image(found.image)
-            check_camera(found.camera)
+        check_image(found.image)
+        check_camera(found.camera)
 
     return Target([bytes([kind]) + one for kind, one in enumerate(whole)], run)
 

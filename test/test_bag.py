@@ -33,7 +33,7 @@ from pose3d_ros.cli import bag_one
 from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.msg import PersonArray, Pose3DArray
 from pose3d_ros.nodes import bag_poses
-from pose3d_ros.nodes.bag_input import BagImages, recorded
+from pose3d_ros.nodes.bag_images import BagImages, recorded
 from pose3d_ros.nodes.bag_making import write_images
 from pose3d_ros.nodes.inputs import stamp_ns
 from pose3d_ros.nodes.messages import camera_to_info
@@ -412,7 +412,7 @@ def test_an_output_that_was_damaged_is_not_gone_on_with(
     assert plain(out) == plain(tmp_path / 'whole')
 
 
-def test_an_image_that_cannot_be_decoded_is_copied_and_counted(
+def test_an_image_that_cannot_be_decoded_is_copied_counted_and_named(
     tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     messages = content(tmp_path, 6, raw=False)
@@ -424,7 +424,9 @@ def test_an_image_that_cannot_be_decoded_is_copied_and_counted(
     assert run(bag, tmp_path / 'out') == 0
     found = read(tmp_path / 'out')
     assert [m for m in found if not m[1].startswith('pose3d_ros/')] == read(bag)
-    assert '3 images could not be decoded' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert '3 images could not be used, and are copied without results; the first, ' in said
+    assert '/image_raw/compressed at 1.002 s: ' in said and 'no sensor_msgs/Compressed' in said
     assert len(ours(found)) == 9
 
 
@@ -564,47 +566,10 @@ def test_a_camera_info_of_another_camera_is_refused(
     bag = bag_files.write(tmp_path / 'in', messages)
     assert run(bag, tmp_path / 'out') == 2
     said = capsys.readouterr().err
+    assert f'{bag}: none of {COUNT} images can be used; the first, /image_raw at ' in said
     assert words in said and '/camera_info' in said and '--camera' in said, said
     assert run(bag, tmp_path / 'out', '--field-of-view', 60) == 2, 'other settings'
     assert run(bag, tmp_path / 'out', '--field-of-view', 60, '--overwrite') == 0
-
-
-def zoomed(number: int) -> Camera:
-    return replace(CAMERA, K=CAMERA.K * [[1 + number], [1 + number], [1]])
-
-
-@pytest.mark.parametrize('order', ['before', 'behind', 'far behind', 'every third'])
-def test_each_image_has_the_camera_info_of_its_stamp(
-    order: str, tmp_path: Path, fakes: Fakes
-) -> None:
-    """Else the last one before; or, of images before the first, the first."""
-    images, infos = [], []
-    for number, (topic, kind, at, data) in enumerate(
-        m for m in content(tmp_path, camera=None) if m[0] == '/image_raw'
-    ):
-        images.append((topic, kind, at, data))
-        header = camera_to_info(zoomed(number), CameraInfo().header)
-        header.header.frame_id = 'camera'
-        header.header.stamp.sec = 1 + number // 10
-        header.header.stamp.nanosec = number % 10 * 10**8
-        infos.append(('/camera_info', 'sensor_msgs/msg/CameraInfo', at, serialize_message(header)))
-    shift_ns = {'before': -(10**6), 'behind': 10**6, 'far behind': 15 * 10**7}.get(order, 10**6)
-    if order == 'every third':
-        infos = infos[1::3]
-    moved = [(t, k, at + shift_ns, d) for t, k, at, d in infos]
-    bag = bag_files.write(tmp_path / 'in', sorted([*images, *moved], key=lambda m: m[2]))
-    assert run(bag, tmp_path / 'out') == 0
-    focal = [round(fakes.cameras[n].K[0, 0] / CAMERA.K[0, 0]) - 1 for n in range(COUNT)]
-    assert (
-        focal
-        == {
-            'before': list(range(COUNT)),
-            'behind': list(range(COUNT)),
-            # its own comes behind the next image, too late for it, but no image is behind the last
-            'far behind': [0, 0, *range(COUNT - 3), COUNT - 1],
-            'every third': [1, 1, 1, 1, 4, 4, 4, 7, 7, 7, 10, 10],
-        }[order]
-    )
 
 
 def test_memory_does_not_grow_with_the_bag(tmp_path: Path, fakes: Fakes) -> None:
@@ -628,7 +593,7 @@ def test_what_has_no_more_images_is_not_held_back(tmp_path: Path) -> None:
     info = (*info[:3], bytes(other_stamp))
     bag = bag_files.write(tmp_path / 'in', [info, image, *later])
     with open_bag(bag) as opened:
-        first = recorded(opened, BagImages('/image_raw', '/camera_info', None))
+        first = recorded(opened, BagImages('/image_raw', '/camera_info', None, ''))
         assert [next(first).message.topic for _ in range(2)] == ['/camera_info', '/image_raw']
         assert next(first).message.at_ns <= later[0][2]
 

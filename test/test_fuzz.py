@@ -27,14 +27,14 @@ from std_msgs.msg import Header
 from test_weights import CONTENT, MEMBER, asset_of
 
 from pose3d_ros import weights
-from pose3d_ros.bags import IMAGE, BagError, open_bag
+from pose3d_ros.bags import IMAGE, open_bag
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.data import datasets, human36m
 from pose3d_ros.data.annotations import DataError
 from pose3d_ros.data.records import Records
 from pose3d_ros.msg import Pose3D, Pose3DArray
-from pose3d_ros.nodes.bag_input import BagImages, Decoder, recorded
-from pose3d_ros.nodes.inputs import stamp_ns
+from pose3d_ros.nodes.bag_images import BagImages, Decoder, recorded
+from pose3d_ros.nodes.inputs import Unusable, stamp_ns
 from pose3d_ros.nodes.messages import (
     MessageError,
     bytes_of,
@@ -243,9 +243,9 @@ def test_camera_info_in_a_bag_that_is_cut(tmp_path: Path) -> None:
         ('/image_raw', IMAGE, 2, bytes(serialize_message(image))),
     ]
     with open_bag(write(tmp_path / 'bag', content)) as bag:
-        images = BagImages('/image_raw', '/camera_info', None)
-        decoder = Decoder('bag', images)
-        with pytest.raises(BagError, match='camera_info on /camera_info cannot be used'):
+        images = BagImages('/image_raw', '/camera_info', None, '')
+        decoder = Decoder(images)
+        with pytest.raises(Unusable, match='cannot be used: 12 bytes that are no sensor_msgs/Cam'):
             [decoder.picture(record) for record in recorded(bag, images) if record.is_image]
 
 

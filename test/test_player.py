@@ -15,22 +15,32 @@ import bag_files
 import cv2
 import numpy as np
 import pytest
-from bag_files import CAMERA, picture
+from bag_files import said_by_camera, shot
 from builtin_interfaces.msg import Time as Stamp
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.serialization import deserialize_message
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from pose3d_ros import weights
-from pose3d_ros.bags import CAMERA_INFO, IMAGE, BagError, BagWriter, messages, open_bag
+from pose3d_ros.bags import (
+    CAMERA_INFO,
+    IMAGE,
+    BagError,
+    BagWriter,
+    has_camera_info,
+    image_topic,
+    messages,
+    open_bag,
+)
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import PersonArray, Pose3DArray
-from pose3d_ros.nodes.bag_shots import bag_shots
+from pose3d_ros.nodes.bag_images import BagImages
 from pose3d_ros.nodes.inputs import stamp_ns
-from pose3d_ros.nodes.messages import camera_to_info, image_from_message, image_to_message
+from pose3d_ros.nodes.messages import image_from_message
+from pose3d_ros.nodes.player import bag_shots
 from pose3d_ros.nodes.recorder import Recorder
 from pose3d_ros.transport import child_environment
 
@@ -163,11 +173,13 @@ def test_what_the_recorder_keeps_the_player_plays(graph: Any, folder: Path, tmp_
         '/image_raw/compressed': 'sensor_msgs/msg/CompressedImage',
         '/camera_info': 'sensor_msgs/msg/CameraInfo',
     }
-    shots = list(bag_shots(bag, ''))
+    with open_bag(bag) as reader:
+        given = BagImages('/image_raw/compressed', '/camera_info', None, '')
+        shots = list(bag_shots(reader, given, pytest.fail))
     assert [round(float(s.image.mean()) / 40) for s in shots] == [0, 1, 2, 3, 4]
     recorded = [stamp_ns(m.header) / 1e9 for m in images]
     assert [s.stamp_ns / 1e9 for s in shots] == pytest.approx(recorded, abs=1e-6)
-    assert shots[-1].camera is not None and shots[-1].camera.width == 64
+    assert shots[-1].camera.width == 64
     # and over topics, with the stamps of the bag
     images.clear()
     replay = start('player', source=bag, stamps='source', subscribers=1)
@@ -289,42 +301,38 @@ def test_a_camera_of_another_size_ends_with_one_clear_line(folder: Path, tmp_pat
     assert status == 1 and '640 x 480' in said and '64 x 48' in said
 
 
+def test_images_of_a_bag_that_a_camera_file_does_not_fit_are_skipped(tmp_path: Path) -> None:
+    """Unless it fits none."""
+    camera = tmp_path / 'camera.yaml'
+    Camera(np.diag([50.0, 50, 1]), 32, 48).to_yaml(camera)
+    narrow = {'width': 32, 'step': 96}
+    bag = bag_files.write(tmp_path / 'bag', [shot(0), shot(1, **narrow), shot(2)])
+    status, said = finish(start('player', source=bag, camera=camera))
+    assert status == 0 and 'published 1 frames, 2 images could not be used' in said
+    bag = bag_files.write(tmp_path / 'none', [shot(0), shot(2)])
+    status, said = finish(start('player', source=bag, camera=camera))
+    assert status == 1 and said.count('error:') == 1 and 'Traceback' not in said
+    assert f'{camera} is for 32 x 48 pixels, but the images have 64 x 48' in said
+
+
 def test_a_bag_says_which_image_topics_it_has(tmp_path: Path) -> None:
     bag = BagWriter(tmp_path / 'bag')
     for topic in ('/left/image_raw', '/right/image_raw'):
         bag.write(topic, 'sensor_msgs/msg/Image', 1, b'\0' * 64)
     bag.write('/camera_info', 'sensor_msgs/msg/CameraInfo', 1, b'\0' * 64)
     bag.close()
-    with pytest.raises(BagError, match=r"several image topics.*'image_topic': /left/image_raw"):
-        list(bag_shots(tmp_path / 'bag', ''))
-    with pytest.raises(BagError, match='no images on /front'):
-        list(bag_shots(tmp_path / 'bag', '/front'))
-
-
-def shot(number: int, **fields: Any) -> bag_files.Message:
-    """Return image `number` of a bag, 0.1 s behind the one before, with some fields changed."""
-    at_ns = 10**9 + number * 10**8
-    header = Header(stamp=Time(nanoseconds=at_ns).to_msg(), frame_id='camera')
-    message = image_to_message(picture(number), header)
-    for name, value in fields.items():
-        setattr(message, name, value)
-    return '/image_raw', IMAGE, at_ns, serialize_message(message)
-
-
-def said_by_camera(at_s: float, camera: Camera = CAMERA, **fields: Any) -> bag_files.Message:
-    """Return a camera_info of a bag, with some fields changed."""
-    at_ns = round(at_s * 1e9)
-    header = Header(stamp=Time(nanoseconds=at_ns).to_msg(), frame_id='camera')
-    message = camera_to_info(camera, header)
-    for name, value in fields.items():
-        setattr(message, name, value)
-    return '/camera_info', CAMERA_INFO, at_ns, serialize_message(message)
+    with open_bag(tmp_path / 'bag') as reader:
+        with pytest.raises(BagError, match=r"several image topics.*'image_topic': /left/image_raw"):
+            image_topic(reader, '', "'image_topic'")
+        with pytest.raises(BagError, match='no images on /front'):
+            image_topic(reader, '/front', "'image_topic'")
 
 
 UNUSABLE = {
     'not calibrated': said_by_camera(1.0, k=[0.0] * 9),
     'of an unknown lens': said_by_camera(1.0, distortion_model='ftheta', d=[0.1] * 6),
     'of another size': said_by_camera(1.0, Camera.from_field_of_view(640, 480, 60.0)),
+    'in another frame': said_by_camera(1.0, header=Header(frame_id='rear')),
     'cut': ('/camera_info', CAMERA_INFO, 10**9, said_by_camera(1.0)[3][:90]),
 }
 
@@ -366,24 +374,16 @@ def test_without_a_camera_the_one_that_cannot_be_used_is_named_with_what_helps(
     status, said = finish(start('player', source=bag))
     assert status == 1 and said.count('error:') == 1 and 'Traceback' not in said
     assert str(bag) in said and '/camera_info' in said
-    assert "give parameter 'camera' or 'field_of_view_deg'" in said
-
-
-def test_a_camera_info_that_no_image_needs_may_be_what_it_likes(tmp_path: Path) -> None:
-    content = [UNUSABLE['not calibrated'], said_by_camera(1.0), shot(1), shot(2)]
-    content += [said_by_camera(9.0, k=[0.0] * 9)]
-    shots = list(bag_shots(bag_files.write(tmp_path / 'bag', content), ''))
-    assert [s.camera.focal_px for s in shots if s.camera] == [60, 60]
+    assert "ive parameter 'camera' or 'field_of_view_deg'" in said
 
 
 def test_images_before_the_first_camera_info_have_that_first_one(
     graph: Any, tmp_path: Path
 ) -> None:
-    """As `pose3d bag` has it; in every loop."""
+    """In every loop."""
     zoomed = Camera(np.diag([90.0, 90, 1]), 64, 48)
     content = [shot(0), shot(1), said_by_camera(1.15), shot(2), said_by_camera(1.25, zoomed)]
     bag = bag_files.write(tmp_path / 'bag', [*content, shot(3)])
-    assert [s.camera.focal_px for s in bag_shots(bag, '') if s.camera] == [60, 60, 60, 90]
     infos = graph.collect(CameraInfo, 'camera_info')
     player = start('player', source=bag, loop=True)
     graph.wait(lambda: len(infos) >= 9, 'two loops')
@@ -402,8 +402,12 @@ def test_a_bag_without_camera_info_is_played_with_a_guess(tmp_path: Path) -> Non
 
 def test_what_is_not_camera_info_but_is_called_so_is_none(tmp_path: Path) -> None:
     content = [('/camera_info', *shot(0)[1:]), shot(1)]
-    (one,) = bag_shots(bag_files.write(tmp_path / 'bag', content), '/image_raw')
-    assert one.camera is None and one.at_ns == one.stamp_ns == 11 * 10**8
+    silent = [('/front/camera_info', CAMERA_INFO)]
+    with open_bag(bag_files.write(tmp_path / 'bag', content, silent=silent)) as bag:
+        assert not has_camera_info(bag, '/camera_info')
+        assert not has_camera_info(bag, '/front/camera_info'), 'without a message'
+    status, said = finish(start('player', source=tmp_path / 'bag', image_topic='/image_raw'))
+    assert status == 0 and said.count('no camera is known') == 1
 
 
 def test_images_that_cannot_be_decoded_are_skipped_counted_and_named(
@@ -438,7 +442,8 @@ def test_a_bag_of_which_no_image_can_be_decoded_ends_with_one_clear_line(
     bag = bag_files.write(tmp_path / 'bag', content)
     status, said = finish(start('player', source=bag, loop=loop))
     assert status == 1 and said.count('error:') == 1 and 'Traceback' not in said
-    assert str(bag) in said and 'none of 3 images' in said and "encoding '32FC1'" in said
+    assert f'{bag}: none of 3 images can be used; the first, /image_raw at 1.000 s: ' in said
+    assert "encoding '32FC1'" in said and 'give parameter' not in said, 'no camera helps'
 
 
 @pytest.mark.parametrize('loop', [False, True])

@@ -80,10 +80,10 @@ def _row(
     bag: Path, streams: int, alone: StagesAlone, arguments: argparse.Namespace
 ) -> tuple[float, ...]:
     """Measure with networks in so many streams."""
-    from pose3d_ros.nodes.bag_input import BagImages
+    from pose3d_ros.nodes.bag_images import BagImages
     from pose3d_ros.nodes.bag_poses import BagJob, Progress, find_people
 
-    job = BagJob(bag, bag, BagImages('/image_raw', '/camera_info', None), '', False, {})
+    job = BagJob(bag, bag, BagImages('/image_raw', '/camera_info', None, ''), '', False, {})
     if not arguments.raw:
         images = replace(job.images, topic='/image_raw/compressed')
         job = replace(job, images=images)

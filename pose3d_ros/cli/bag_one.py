@@ -10,7 +10,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pose3d_ros.bags import Bag, BagError, image_topic, namespace_of, open_bag
+from pose3d_ros.bags import (
+    CAMERA_INFO,
+    Bag,
+    BagError,
+    has_camera_info,
+    image_topic,
+    namespace_of,
+    open_bag,
+    topics_of,
+)
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.cli import models
 from pose3d_ros.cli.interrupts import interrupts
@@ -21,6 +30,7 @@ from pose3d_ros.weights import WeightsError
 if TYPE_CHECKING:
     from pose3d_ros.nodes.bag_poses import BagJob, Outcome
 
+_REMEDY = 'give --camera or --field-of-view, or another --camera-info-topic'
 _BAD_INPUT = (BagError, CameraError, OptionsError, RuntimeUnavailable, WeightsError)
 
 
@@ -82,7 +92,7 @@ def _job(arguments: argparse.Namespace, bag: Bag, source: Path, out: Path) -> 'B
 
     :raises BagError: the bag has not what they name, or `out` is the bag itself.
     """
-    from pose3d_ros.nodes.bag_input import BagImages, info_topic_of
+    from pose3d_ros.nodes.bag_images import BagImages
     from pose3d_ros.nodes.bag_poses import BagJob
 
     if out.resolve() in (source.resolve(), *source.resolve().parents):
@@ -90,7 +100,7 @@ def _job(arguments: argparse.Namespace, bag: Bag, source: Path, out: Path) -> 'B
     topic = image_topic(bag, arguments.image_topic, '--image-topic')
     beside = namespace_of(topic)
     given = _given_camera(arguments)
-    info_topic = '' if given else info_topic_of(bag, arguments.camera_info_topic, beside)
+    info_topic = '' if given else _info_topic(bag, arguments.camera_info_topic, beside)
     namespace = beside if arguments.namespace is None else _namespace(arguments.namespace)
     settings = {
         'input': str(source.absolute()),
@@ -104,8 +114,16 @@ def _job(arguments: argparse.Namespace, bag: Bag, source: Path, out: Path) -> 'B
         'markers': arguments.markers,
         **models.settings(arguments),
     }
-    images = BagImages(topic, info_topic, given)
+    images = BagImages(topic, info_topic, given, _REMEDY)
     return BagJob(source, out, images, namespace, arguments.markers, settings)
+
+
+def _info_topic(bag: Bag, wanted: str, beside: str) -> str:
+    topic = wanted or f'{beside}/camera_info'
+    if has_camera_info(bag, topic):
+        return topic
+    others = ', '.join(t for t in topics_of(bag, CAMERA_INFO) if t != topic) or 'none'
+    raise BagError(f'{bag.path} has no camera_info on {topic} (it has: {others}); {_REMEDY}')
 
 
 def _given_camera(arguments: argparse.Namespace) -> Callable[[int, int], Camera] | None:
@@ -151,8 +169,11 @@ def _report(job: 'BagJob', outcome: 'Outcome') -> None:
         else ''
     )
     print(f'{p.images} images{rate}, {outcome.people} people, {p.messages} messages: {job.out}')
-    if p.unreadable:
-        print(f'{p.unreadable} images could not be decoded: they are copied, without results')
+    if p.unusable:
+        print(
+            f'{p.unusable} images could not be used, and are copied without results; the first, '
+            f'{p.first_unusable}'
+        )
     if p.complete and p.messages < outcome.announced:
         print(
             f'{job.source} announces {outcome.announced - p.messages} messages more than it '

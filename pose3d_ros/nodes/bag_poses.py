@@ -22,7 +22,15 @@ from pose3d_ros import going_on
 from pose3d_ros.bag_parts import PartedBag, Topic
 from pose3d_ros.bags import Bag, BagError, BagMessage, messages, open_bag
 from pose3d_ros.msg import PersonArray, Pose3DArray
-from pose3d_ros.nodes.bag_input import BagImages, Decoder, Recorded, recorded, time_s
+from pose3d_ros.nodes.bag_images import (
+    BagImages,
+    Decoder,
+    Recorded,
+    recorded,
+    refuse_useless,
+    time_s,
+)
+from pose3d_ros.nodes.inputs import Unusable
 from pose3d_ros.nodes.markers import MarkerMaker
 from pose3d_ros.nodes.messages import (
     persons_from_message,
@@ -84,13 +92,15 @@ class Progress:
 
     :param messages: of the input that were copied.
     :param images: among them.
-    :param unreadable: images that could not be decoded; they are copied, and have no results.
+    :param unusable: images among them that could not be used: they have no results.
+    :param first_unusable: which of them was the first, and why.
     :param complete: the input is at its end.
     """
 
     messages: int = 0
     images: int = 0
-    unreadable: int = 0
+    unusable: int = 0
+    first_unusable: str = ''
     complete: bool = False
 
 
@@ -150,11 +160,11 @@ def find_people(
 ) -> Outcome:
     """Go through the bag from where an earlier run ended; one without a message is replaced.
 
-    An interrupt, a damaged input and a camera_info that does not fit leave what was done before.
+    An interrupt and a damaged input leave what was done before.
 
     :param streams: what the stages were loaded with.
-    :raises BagError: the input is damaged or lacks something, or the stages would go on otherwise
-        than the earlier run began; the message names it.
+    :raises BagError: the input is damaged, none of its images can be used, or the stages would go
+        on otherwise than the earlier run began; the message names it.
     :raises OSError: the output cannot be written; it holds the parts before.
     """
     with open_bag(job.source) as bag:
@@ -254,12 +264,12 @@ class _Run:
         self._space = space
         self._most_in_work = most_in_work
         self._progress, self._earlier = earlier, earlier
-        self._decoder = Decoder(job.source, job.images)
+        self._decoder = Decoder(job.images)
         self._out, self._record = out, record
         self._results = job.topics()
         self._copied = {c.id: Topic.of(c) for c in bag.connections}
         self._make_markers = MarkerMaker()
-        self._waiting: deque[tuple[Recorded, Future[Found[Header] | None] | None]] = deque()
+        self._waiting: deque[tuple[Recorded, Future[Found[Header]] | None]] = deque()
         self._in_work = 0
         self._networks_s = 0.0
         self._start_s = time.monotonic()
@@ -279,9 +289,11 @@ class _Run:
                         break
                     self._take(record)
             self._write_waiting(leave=0)
+            if not interrupted.is_set():
+                self._refuse_useless(at_end=True)
             self._end_part(complete=not interrupted.is_set())
         except BagError:
-            with suppress(BagError):  # of the image at which the writing stopped
+            with suppress(BagError):  # again, that none of the images can be used
                 self._write_waiting(leave=0)
             self._end_part(complete=False)  # all before it is well
             raise
@@ -300,12 +312,16 @@ class _Run:
             record, found = self._waiting[0]
             if found is not None and self._in_work <= leave and not found.done():
                 return
-            result = None if found is None else found.result()
+            result, unusable = None, ''
+            try:
+                result = None if found is None else found.result()
+            except Unusable as error:
+                unusable = str(error)
             self._waiting.popleft()
             self._in_work -= record.is_image
-            self._write(record, result)
+            self._write(record, result, unusable)
 
-    def _write(self, record: Recorded, found: Found[Header] | None) -> None:
+    def _write(self, record: Recorded, found: Found[Header] | None, unusable: str) -> None:
         message, p = record.message, self._progress
         self._out.write(self._copied[message.connection.id], message.at_ns, message.data)
         if found is not None:
@@ -314,13 +330,20 @@ class _Run:
             p,
             messages=p.messages + 1,
             images=p.images + record.is_image,
-            unreadable=p.unreadable + (record.is_image and found is None),
+            unusable=p.unusable + bool(unusable),
+            first_unusable=p.first_unusable or unusable,
         )
         self._bar.update(record.is_image)
         old = time.monotonic() - self._out.part_started_s > _PART_S
         if old or self._out.part_bytes > _PART_BYTES:
             self._end_part(complete=False)
             self._begin_part()
+        if unusable:
+            self._refuse_useless()
+
+    def _refuse_useless(self, at_end: bool = False) -> None:
+        p = self._progress
+        refuse_useless(self._job.source, p.images, p.unusable, p.first_unusable, at_end)
 
     def _publish(self, found: Found[Header], at_ns: int) -> None:
         """Write the results of an image at its log time."""

@@ -5,11 +5,13 @@
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
@@ -18,11 +20,19 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from pose3d_ros.bags import BagError, is_bag
+from pose3d_ros.bags import (
+    Bag,
+    BagError,
+    has_camera_info,
+    image_topic,
+    is_bag,
+    namespace_of,
+    open_bag,
+)
 from pose3d_ros.camera import Camera, CameraError
 from pose3d_ros.msg import PersonArray, Pose3DArray
-from pose3d_ros.nodes.bag_shots import Shot, bag_shots
-from pose3d_ros.nodes.inputs import RESULT_QOS, stamp_ns, stamp_of
+from pose3d_ros.nodes.bag_images import BagImages, Decoder, recorded, refuse_useless
+from pose3d_ros.nodes.inputs import RESULT_QOS, Unusable, stamp_ns, stamp_of
 from pose3d_ros.nodes.interrupts import Interrupts
 from pose3d_ros.nodes.messages import (
     bytes_of,
@@ -77,7 +87,24 @@ _LOG_EVERY_S = 5.0
 # A subscriber that the player has found has not found the player yet, and would miss frames.
 _SETTLE_S = 0.5
 _IMAGE_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
+_REMEDY = "give parameter 'camera' or 'field_of_view_deg'"
 _START_ERRORS = (BagError, CameraError, ParameterError, VideoError)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One image to publish.
+
+    :param image: (h, w, 3) uint8 BGR.
+    :param camera: that took it.
+    :param at_ns: by which it is played: of a bag, when it was recorded, which never jumps.
+    :param stamp_ns: by the clock of the camera, which may jump; 0 = it has none.
+    """
+
+    image: np.ndarray
+    camera: Camera
+    at_ns: int
+    stamp_ns: int
 
 
 class _Pace:
@@ -134,7 +161,7 @@ class Player(Node):
         self._infos = self.create_publisher(CameraInfo, 'camera_info', _IMAGE_QOS)
         self._given_camera = self._camera_from_file()
         self._camera: Camera | None = None
-        self._unreadable = 0  # images that could not be read or decoded
+        self._skipped = 0
         self._unanswered: list[int] = []  # stamps without poses
         self._undetected: list[int] = []
         self._answered = threading.Condition()
@@ -149,8 +176,8 @@ class Player(Node):
     def play(self) -> None:
         """Publish the footage to its end, or for ever when it loops.
 
-        :raises BagError: not a bag, without a camera that can be used, or no image can be decoded.
-        :raises CameraError: the camera file is of images of another size.
+        :raises BagError: not a bag, or no image of it can be used.
+        :raises CameraError: the camera file is of frames of another size.
         :raises VideoError: the source cannot be read.
         """
         self._wait_for_subscribers()
@@ -159,7 +186,7 @@ class Player(Node):
             rounds += 1
             count += self._play_once()
         self._wait_for_answers(below=1)
-        lost = f', {self._unreadable} images could not be used' if self._unreadable else ''
+        lost = f', {self._skipped} images could not be used' if self._skipped else ''
         self.get_logger().info(f'published {count} frames{lost}')
 
     def _wait_for_subscribers(self) -> None:
@@ -197,10 +224,19 @@ class Player(Node):
         source = str(value_of(self, 'source'))
         path = Path(source).expanduser()
         if is_bag(path):
-            topic = value_of(self, 'image_topic')
-            yield from bag_shots(path, topic, self._skip, self._do_without)
+            with open_bag(path) as bag:
+                yield from bag_shots(bag, self._images_of(bag), self._skip)
         else:
             yield from self._frames(open_source(source))
+
+    def _images_of(self, bag: Bag) -> BagImages:
+        """Return where a bag's images are; their camera is a parameter's, the bag's or a guess."""
+        topic = image_topic(bag, value_of(self, 'image_topic'), "'image_topic'")
+        info_topic = f'{namespace_of(topic)}/camera_info'
+        given = self._given_camera is not None or value_of(self, 'field_of_view_deg')
+        if given or not has_camera_info(bag, info_topic):
+            return BagImages(topic, '', self._camera_of, '')
+        return BagImages(topic, info_topic, None, _REMEDY)
 
     def _frames(self, source: Source) -> Generator[Shot, None, None]:
         """Yield the frames of footage; the first at one frame's time, as 0 means 'no stamp'."""
@@ -208,10 +244,11 @@ class Player(Node):
         for frame in source.frames():
             count += 1
             if frame.image is None:
-                self._skip(VideoError(f'{source.name}: cannot be used: {frame.name}'))
+                self._skip(f'{source.name}: cannot be used: {frame.name}')
             else:
+                height, width = frame.image.shape[:2]
                 at_ns = round((frame.time_s + 1 / source.rate_hz) * 1e9)
-                yield Shot(frame.image, at_ns, at_ns)
+                yield Shot(frame.image, self._camera_of(width, height), at_ns, at_ns)
         if count < source.frame_count:
             self.get_logger().warning(
                 f'{source.name} announces {source.frame_count - count} frames more than it holds: '
@@ -219,21 +256,13 @@ class Player(Node):
                 once=True,
             )
 
-    def _skip(self, reason: Exception) -> None:
-        """Count an image that cannot be read or decoded, and name it once in a while."""
-        self._unreadable += 1
+    def _skip(self, reason: str) -> None:
+        """Count an image that cannot be used, and name it once in a while."""
+        self._skipped += 1
         self.get_logger().warning(
-            f'image skipped, {self._unreadable} so far: {reason}',
+            f'image skipped, {self._skipped} so far: {reason}',
             throttle_duration_sec=_LOG_EVERY_S,
         )
-
-    def _do_without(self, fault: BagError) -> None:
-        """Go on without a camera_info of the bag that cannot be used.
-
-        :raises BagError: it is needed, as no parameter gives a camera.
-        """
-        if self._given_camera is None and not value_of(self, 'field_of_view_deg'):
-            raise BagError(f"{fault}; give parameter 'camera' or 'field_of_view_deg'") from fault
 
     def _publish(self, shot: Shot) -> None:
         header = Header(frame_id=value_of(self, 'frame_id'))
@@ -241,7 +270,7 @@ class Player(Node):
         if value_of(self, 'stamps') == 'now':
             stamp = self.get_clock().now().nanoseconds
         header.stamp = stamp_of(stamp)
-        self._infos.publish(camera_to_info(self._camera_of(shot), header))
+        self._infos.publish(camera_to_info(shot.camera, header))
         if value_of(self, 'rate') == 0:
             with self._answered:
                 self._unanswered.append(stamp)
@@ -253,16 +282,15 @@ class Player(Node):
             jpeg.data = bytes_of(cv2.imencode('.jpg', shot.image)[1])
             self._images.publish(jpeg)
 
-    def _camera_of(self, shot: Shot) -> Camera:
-        """Return the camera by file, else by field of view, else the source's own or a guess."""
-        height, width = shot.image.shape[:2]
+    def _camera_of(self, width: int, height: int) -> Camera:
+        """Return the camera of images of a size by file, else by field of view, else a guess."""
         given, degrees = self._given_camera, value_of(self, 'field_of_view_deg')
         if given is not None and (given.width, given.height) != (width, height):
             raise CameraError(
                 f'{given.source} is for {given.width} x {given.height} pixels, but the images '
                 f'have {width} x {height}'
             )
-        camera = given or (None if degrees else shot.camera) or self._camera
+        camera = given or self._camera
         if camera is not None and (camera.width, camera.height) == (width, height):
             return camera
         self._camera = (
@@ -273,7 +301,7 @@ class Player(Node):
         if not degrees:
             self.get_logger().warning(
                 f'no camera is known: {self._camera.source}. Distances scale with the error of '
-                "this guess; give parameter 'camera' or 'field_of_view_deg'"
+                f'this guess; {_REMEDY}'
             )
         return self._camera
 
@@ -306,6 +334,31 @@ class Player(Node):
                     )
                     return
                 self._answered.wait(_POLL_S)
+
+
+def bag_shots(
+    bag: Bag, images: BagImages, skip: Callable[[str], None]
+) -> Generator[Shot, None, None]:
+    """Yield the images of a bag with their cameras.
+
+    :param skip: is told which image cannot be used, and why.
+    :raises BagError: the bag is damaged, or none of its images can be used.
+    """
+    decoder, count, unusable, first = Decoder(images), 0, 0, ''
+    for record in recorded(bag, images, [images.topic, images.info_topic]):
+        if not record.is_image:
+            continue
+        count += 1
+        try:
+            picture = decoder.picture(record)
+        except Unusable as error:
+            unusable, first = unusable + 1, first or str(error)
+            skip(str(error))
+            refuse_useless(bag.path, count, unusable, first)
+            continue
+        at_ns = record.message.at_ns
+        yield Shot(picture.image, picture.camera, at_ns, stamp_ns(picture.header))
+    refuse_useless(bag.path, count, unusable, first, at_end=True)
 
 
 def main(args: list[str] | None = None) -> None:
