@@ -100,18 +100,21 @@ def in_order(messages: list[bag_files.Message]) -> list[bag_files.Message]:
     return sorted(messages, key=lambda message: message[2])
 
 
-@pytest.mark.parametrize('order', ['before', 'behind', 'far behind', 'every third'])
+@pytest.mark.parametrize('order', ['far before', 'before', 'behind', 'far behind', 'every third'])
 def test_each_image_has_the_camera_info_of_its_stamp(
     order: str, tmp_path: Path, user: User
 ) -> None:
     """Else the last one before; or, of images before the first, the first."""
     infos = [said_by_camera(1 + number / 10, zoomed(number)) for number in range(COUNT)]
-    shift_ns = {'before': -(10**6), 'behind': 10**6, 'far behind': 15 * 10**7}.get(order, 10**6)
+    far_ns, near_ns = 15 * 10**7, 10**6
+    shifts_ns = {'far before': -far_ns, 'before': -near_ns, 'far behind': far_ns}
+    shift_ns = shifts_ns.get(order, near_ns)
     if order == 'every third':
         infos = infos[1::3]
     moved = [(t, k, at + shift_ns, d) for t, k, at, d in infos]
     seen = user(bag_files.write(tmp_path / 'in', in_order([*map(shot, range(COUNT)), *moved])))
     assert [round(seen.focal_px[n] / CAMERA.focal_px) - 1 for n in range(COUNT)] == {
+        'far before': list(range(COUNT)),  # the next one's lies between it and its own
         'before': list(range(COUNT)),
         'behind': list(range(COUNT)),
         # its own comes behind the next image, too late for it, but no image is behind the last
