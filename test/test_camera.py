@@ -128,6 +128,19 @@ def test_a_fisheye_sees_wide_and_never_to_the_other_side(k: list[float]) -> None
     np.testing.assert_allclose(points[:6], pixels[:6], atol=1e-6)
 
 
+def test_a_fisheye_that_bends_back_is_taken_up_to_there() -> None:
+    """r = t - 0.3 t^3 is largest at t = 1 / sqrt(0.9), 60.4 degrees, and 0 again at 104.6."""
+    matrix = np.array([[360.0, 0, 639.5], [0, 360, 479.5], [0, 0, 1]])
+    camera = Camera(matrix, WIDTH, 960, np.array([-0.3, 0, 0, 0]), 'equidistant')
+    angles = np.radians([0.0, 0.01, 5, 20, 45, 55, 59, 60.3])
+    pixels = 360 * np.outer(angles - 0.3 * angles**3, [0.8, -0.6]) + [639.5, 479.5]
+    expected = np.outer(np.tan(angles), [0.8, -0.6])
+    np.testing.assert_allclose(camera.rays(pixels)[:-1], expected[:-1], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(camera.rays(pixels)[-1], expected[-1], rtol=1e-4)
+    far = camera.rays(np.array([[639.5 + 255, 479.5], [639.5 + 300, 479.5], [1279, 479.5]]))
+    np.testing.assert_allclose(far[:, 0], np.tan(1 / np.sqrt(0.9)), rtol=2e-3)
+
+
 @pytest.mark.parametrize('lens', LENSES)
 def test_the_skew_of_K_moves_pixels_whatever_the_lens(lens: str) -> None:
     model, distortion = LENSES[lens]
