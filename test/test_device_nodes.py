@@ -83,7 +83,7 @@ def test_the_log_says_how_far_another_device_is_from_the_cpu(graph: Any) -> None
 def test_engines_are_kept_in_the_cache(graph: Any) -> None:
     node = DetectorNode()
     graph.add(node)  # which takes it down: it has found the images of the tests behind this one
-    options = runtime_options(node)
+    options = runtime_options(node, node.joined)
     assert (options.engine_dir, options.cpu_fallback) == (cache_dir() / 'tensorrt', False)
 
 

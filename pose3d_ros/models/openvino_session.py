@@ -10,6 +10,7 @@ import numpy as np
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
+from pose3d_ros.models.company import is_alone
 from pose3d_ros.models.openvino_core import core
 from pose3d_ros.models.precision import choose_precision
 from pose3d_ros.models.quantization import EightBits, quantize
@@ -17,7 +18,10 @@ from pose3d_ros.models.session import ANY, ImageInput, RuntimeOptions, require_o
 
 
 class OpenVinoSession:
-    """A compiled network; parameters and errors as those of `runtime.Network`."""
+    """A compiled network; parameters and errors as those of `runtime.Network`.
+
+    In company it is compiled twice: for calls on all threads, and for calls on half of them.
+    """
 
     def __init__(
         self,
@@ -32,32 +36,32 @@ class OpenVinoSession:
         network = read_network(model, outputs, options.max_batch == 1)
         if self.precision == 'i8' and eight_bits is not None:
             quantize(network, eight_bits.ranges)
+        network = with_uint8_input(network, image)
         self.streams = options.streams if options.device == 'CPU' else 1
-        compiled = core().compile_model(
-            with_uint8_input(network, image),
-            options.device,
-            _properties(self.precision, options, self.streams),
-        )
         self._outputs = list(outputs)
-        self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
-        for _ in range(self.streams):
-            self._idle.put(compiled.create_infer_request())
+        compiled = _compiled(network, self.precision, options, options.threads)
+        self._alone = self._shared = _requests(compiled, self.streams)
+        if options.company and options.device == 'CPU' and options.threads != 1:
+            half = max(1, compiled.get_property('INFERENCE_NUM_THREADS') // 2)
+            compiled = _compiled(network, self.precision, options, half)
+            self._shared = _requests(compiled, self.streams)
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Return the outputs (n, ...) float32 for images (n, height, width, 3) uint8 BGR."""
-        request = self._idle.get()
+        idle = self._alone if is_alone() else self._shared
+        request = idle.get()
         try:
             request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)
             # copies: the request's own memory is overwritten by the next call
             return [request.get_tensor(name).data.copy() for name in self._outputs]
         finally:
-            self._idle.put(request)
+            idle.put(request)
 
 
-def _properties(
-    precision: str, options: RuntimeOptions, streams: int
-) -> dict[str, str | int | bool]:
-    """Return how OpenVINO is to compile."""
+def _compiled(
+    network: ov.Model, precision: str, options: RuntimeOptions, threads: int
+) -> ov.CompiledModel:
+    """Compile a network for so many threads, which the streams share; 0 = one for each core."""
     properties: dict[str, str | int | bool] = {
         # all that is not in 8 bits is in f32 then
         'INFERENCE_PRECISION_HINT': 'f32' if precision == 'i8' else precision,
@@ -68,11 +72,19 @@ def _properties(
         # so as not to wait for each other: so the pipeline made 3 to 33 % fewer frames, in six
         # comparisons on two noisy cores, than with neither pins nor turns.
         properties['ENABLE_CPU_PINNING'] = False
-    if options.threads:
-        properties['INFERENCE_NUM_THREADS'] = options.threads
-    if streams > 1:
-        properties['NUM_STREAMS'] = streams
-    return properties
+    if threads:
+        properties['INFERENCE_NUM_THREADS'] = threads
+    if options.device == 'CPU' and options.streams > 1:
+        properties['NUM_STREAMS'] = options.streams
+    return core().compile_model(network, options.device, properties)
+
+
+def _requests(compiled: ov.CompiledModel, number: int) -> SimpleQueue[ov.InferRequest]:
+    """Return the calls that may be at work at once."""
+    idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
+    for _ in range(number):
+        idle.put(compiled.create_infer_request())
+    return idle
 
 
 def read_network(model: Path | bytes | ov.Model, outputs: Sequence[str], one: bool) -> ov.Model:

@@ -11,6 +11,7 @@ import numpy as np
 import openvino as ov
 
 from pose3d_ros.models.batches import Batches
+from pose3d_ros.models.company import at_work
 from pose3d_ros.models.openvino_session import OpenVinoSession
 from pose3d_ros.models.quantization import EightBits
 from pose3d_ros.models.session import (
@@ -83,6 +84,9 @@ class Network:
             for size in sizes:
                 batches = [np.zeros((size, *shape), np.uint8)] * streams
                 list(pool.map(self, batches))
+                if self.options.company:
+                    with at_work(), at_work():
+                        list(pool.map(self, batches))
 
 
 def _session(

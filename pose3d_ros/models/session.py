@@ -64,6 +64,9 @@ class RuntimeOptions:
     :param threads: processor threads of a network; 0 = one for each core.
     :param streams: calls that a network computes at once, each with its share of the threads: more
         images a second, and each of them later. OpenVINO on a CPU alone; elsewhere it is 1.
+    :param company: whether others of this process compute now and then at the same time, who are
+        `company.at_work` then: meanwhile a call takes half of the threads. For that it is loaded
+        twice. OpenVINO on a CPU alone.
     :param cpu_fallback: whether a device that is not there is replaced by 'CPU', with a warning.
     :param engine_dir: folder in which TensorRT keeps what it has built; None = it keeps nothing.
     """
@@ -73,6 +76,7 @@ class RuntimeOptions:
     max_batch: int = 16
     threads: int = 0
     streams: int = 1
+    company: bool = False
     cpu_fallback: bool = False
     engine_dir: Path | None = None
 

@@ -73,12 +73,15 @@ PARAMETERS = (
 
 
 class DetectorNode(Stage):
-    """Image -> PersonArray on `detections`: boxes, scores, ids."""
+    """Image -> PersonArray on `detections`: boxes, scores, ids.
+
+    :param joined: they are handed over to the rootnet in the same process, besides.
+    """
 
     _detector: Detector
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__('detector', PARAMETERS, **options)
+    def __init__(self, joined: bool = False, **options: Any) -> None:
+        super().__init__('detector', PARAMETERS, joined, **options)
         self._tracker = Tracker()  # the node's only one: it gives no id twice
         self._last_s = 0.0  # the time of the image before
         self._undetected = 0  # frames since the network ran
@@ -94,7 +97,7 @@ class DetectorNode(Stage):
         if fault := self._fault(value_of(self, 'detect_every'), value_of(self, 'track')):
             raise ParameterError(fault)
         load = DETECTORS[value_of(self, 'model')]
-        detector = load(weights_dir(self), runtime_options(self), own_weights(self))
+        detector = load(weights_dir(self), runtime_options(self, self.joined), own_weights(self))
         detector.check(self._options())
         self._detector = detector
 

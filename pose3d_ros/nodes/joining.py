@@ -233,7 +233,7 @@ class JoiningStage(Stage):
 
     :param topic: where the people come from.
     :param announced: where it is told before in which images people were found; None = by nobody.
-    :param joined: False = the stage before runs in the same process and hands them over.
+    :param joined: the stage before runs in the same process and hands them over.
     :param lender: the stage in the same process that has the camera for both; None = this one.
     """
 
@@ -250,8 +250,8 @@ class JoiningStage(Stage):
         lender: 'JoiningStage | None',
         **options: Any,
     ) -> None:
-        super().__init__(name, parameters, **options)
-        self._topic, self._announced, self._joined, self._lender = topic, announced, joined, lender
+        super().__init__(name, parameters, joined, **options)
+        self._topic, self._announced, self._lender = topic, announced, lender
         self._joiner: Joiner[Frame, PersonArray] = Joiner(0)
 
     def load(self) -> None:
@@ -285,7 +285,7 @@ class JoiningStage(Stage):
         """Subscribe to camera_info, and where they are not handed over, to images and people."""
         if not self._lender:
             yield self.camera.subscribe()
-        if self._joined:
+        if self.joined:
             return
         # what waited has been joined with what came since, or never will be
         self._joiner = Joiner(value_of(self, 'buffer'))

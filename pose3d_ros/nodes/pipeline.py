@@ -20,7 +20,7 @@ def make_pipeline() -> Sequence[Stage]:
         posenet = PoseNetNode(joined=True, lender=rootnet)
         undo.callback(posenet.destroy_node)
         rootnet.hand_to(posenet)
-        detector = DetectorNode()  # last: images come in only once all is ready
+        detector = DetectorNode(joined=True)  # last: images come in only once all is ready
         detector.hand_to(rootnet)
         undo.pop_all()
     return detector, rootnet, posenet

@@ -114,7 +114,9 @@ class PoseNetNode(JoiningStage):
         load, frame = POSENETS[value_of(self, 'model')], value_of(self, 'target_frame')
         target = TargetFrame(self, frame) if frame else None
         try:
-            self._posenet = load(weights_dir(self), runtime_options(self), own_weights(self))
+            self._posenet = load(
+                weights_dir(self), runtime_options(self, self.joined), own_weights(self)
+            )
         except BaseException:
             if target:
                 target.close()

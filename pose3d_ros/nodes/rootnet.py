@@ -61,7 +61,9 @@ class RootNetNode(JoiningStage):
                 f"'person_height_m' and 'person_height_stddev_m' change nothing: model {model} has "
                 f'learned how tall people are; {", ".join(ROOTNETS_OF_STATURE)} takes them'
             )
-        self._rootnet = ROOTNETS[model](weights_dir(self), runtime_options(self), own_weights(self))
+        self._rootnet = ROOTNETS[model](
+            weights_dir(self), runtime_options(self, self.joined), own_weights(self)
+        )
         if model in ROOTNETS_OF_STATURE:
             self.get_logger().info(
                 f'distances rest on people being {body.height_m:.2f} m tall, standard deviation '

@@ -16,6 +16,7 @@ from std_srvs.srv import SetBool
 
 from pose3d_ros.camera import CameraError
 from pose3d_ros.models.batches import OutOfMemory
+from pose3d_ros.models.company import at_work
 from pose3d_ros.models.detection import OptionsError
 from pose3d_ros.models.session import RuntimeUnavailable
 from pose3d_ros.nodes import diagnosis
@@ -53,10 +54,14 @@ class Stage(LifecycleNode):
 
     :param name: node name.
     :param parameters: the subclass's own, besides those of every stage.
+    :param joined: a stage before or behind it is in the same process, and frames are handed over.
     """
 
-    def __init__(self, name: str, parameters: Sequence[Param], **options: Any) -> None:
+    def __init__(
+        self, name: str, parameters: Sequence[Param], joined: bool, **options: Any
+    ) -> None:
         super().__init__(name, **options)
+        self.joined = joined
         log_to_ros(self.get_logger())
         #: Whether networks are loaded.
         self.configured = False
@@ -302,7 +307,8 @@ class Stage(LifecycleNode):
         if self._is_stale(frame):
             return
         start, busy = perf_counter(), self._network_s()
-        computed = self.compute(frame, given)
+        with at_work():
+            computed = self.compute(frame, given)
         wait_for_turn()
         result = self.finish(frame, computed)
         end = perf_counter()

@@ -50,7 +50,8 @@ STAGE = (
         'threads',
         0,
         'processor threads of each network; 0 = one for each core. Fewer leave cores to others; '
-        'images get older, as each network takes longer',
+        'images get older, as each network takes longer. In pipeline half of them while another '
+        "stage computes: for that, networks are loaded twice, unless it is 1 or 'streams' above 1",
         0,
         256,
     ),
@@ -169,14 +170,20 @@ OWN_WEIGHTS = (
 )
 
 
-def runtime_options(node: Node) -> RuntimeOptions:
-    """Return where and how precisely networks run, from the parameters."""
+def runtime_options(node: Node, joined: bool) -> RuntimeOptions:
+    """Return where and how precisely networks run, from the parameters.
+
+    :param joined: other stages are in the same process.
+    """
+    streams = value_of(node, 'streams')
     return RuntimeOptions(
         value_of(node, 'device'),
         value_of(node, 'precision'),
         value_of(node, 'max_batch'),
         value_of(node, 'threads'),
-        value_of(node, 'streams'),
+        streams,
+        # streams have their shares anyhow; to give a call all cores when it is alone costs images
+        company=joined and streams == 1,
         cpu_fallback=value_of(node, 'cpu_fallback'),
         engine_dir=engine_dir(),
     )
