@@ -15,7 +15,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from pose3d_ros.nodes import detector, posenet, rootnet
+from pose3d_ros.nodes import detector, posenet, rootnet, stage
 from pose3d_ros.nodes.inputs import stamp_ns
 from pose3d_ros.nodes.messages import image_to_message
 from pose3d_ros.people import Persons, Poses
@@ -99,8 +99,12 @@ class Fakes:
     posenet: FakePoseNet
 
 
-def put_in(monkeypatch: pytest.MonkeyPatch) -> Fakes:
-    """Let the nodes load stages without networks; return those."""
+def put_in(monkeypatch: pytest.MonkeyPatch, diagnostics_every_s: float = 0.1) -> Fakes:
+    """Let the nodes load stages without networks; return those.
+
+    :param diagnostics_every_s: tests of what they say need not wait as long as people do.
+    """
+    monkeypatch.setattr(stage, 'DIAGNOSTICS_EVERY_S', diagnostics_every_s)
     fakes = Fakes(FakeDetector(), FakeRootNet(), FakePoseNet())
     for table, name, fake in (
         (detector.DETECTORS, 'yolox', fakes.detector),

@@ -19,8 +19,10 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from pose3d_ros import weights
 from pose3d_ros.msg import PersonArray
+from pose3d_ros.nodes import stage
 from pose3d_ros.nodes.accounting import Accounting
 from pose3d_ros.nodes.detector import DetectorNode
+from pose3d_ros.nodes.inputs import stamp_ns
 from pose3d_ros.nodes.posenet import PoseNetNode
 from pose3d_ros.nodes.rootnet import RootNetNode
 
@@ -78,6 +80,15 @@ def test_the_form_is_that_of_diagnostic_updater(graph: Any, fakes: Fakes) -> Non
     (yolox,) = (asset for asset in weights.ASSETS if asset.name == 'yolox_tiny')
     assert len(told['weights_sha256']) == 12 and yolox.sha256.startswith(told['weights_sha256'])
     assert listener.messages[0].header.stamp.sec > 1e9
+
+
+def test_it_comes_once_a_second(graph: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_in(monkeypatch, diagnostics_every_s=stage.DIAGNOSTICS_EVERY_S)  # as it is elsewhere
+    graph.add(DetectorNode())
+    messages = graph.collect(DiagnosticArray, '/diagnostics')
+    graph.wait(lambda: len(messages) == 3, 'three messages')
+    first_s, *_, last_s = (stamp_ns(message.header) / 1e9 for message in messages)
+    assert (last_s - first_s) / 2 == pytest.approx(1.0, abs=0.2)
 
 
 def test_frames_without_a_result_are_told_when_it_happens(graph: Any, fakes: Fakes) -> None:

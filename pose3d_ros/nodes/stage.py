@@ -36,6 +36,8 @@ from pose3d_ros.weights import WeightsError
 #: How often the same is said. rclpy counts by the line that logs, and raises where one line logs
 #: with two severities: each message needs a call of its own.
 LOG_EVERY_S = 5.0
+#: How often a stage tells of itself in /diagnostics.
+DIAGNOSTICS_EVERY_S = 1.0
 _END_S = 10.0  # for the job in hand, when the process ends
 
 #: What a user can cause at the start; said in one line, without a traceback.
@@ -82,7 +84,7 @@ class Stage(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', RESULT_QOS)
         self.create_service(SetBool, '~/enable', self._take_enable)
         refuse_wrong_transitions(self, self._state)
-        call_every(self, 1.0, self._publish_diagnostics)
+        call_every(self, DIAGNOSTICS_EVERY_S, self._publish_diagnostics)
 
     # What a subclass implements.
 
