@@ -1,6 +1,9 @@
 # Copyright 2026 pose3d_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The player and the recorder as their users run them: processes on real topics."""
+"""The player and the recorder on real topics: as their users run them, and in this process.
+
+To start a process takes a second or more. What is no matter of processes and signals needs none.
+"""
 
 import os
 import re
@@ -8,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,7 @@ import numpy as np
 import pytest
 from bag_files import said_by_camera, shot
 from builtin_interfaces.msg import Time as Stamp
+from flow import settings
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.serialization import deserialize_message
@@ -37,10 +43,11 @@ from pose3d_ros.bags import (
 )
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import PersonArray, Pose3DArray
+from pose3d_ros.nodes import player as program
 from pose3d_ros.nodes.bag_images import BagImages
 from pose3d_ros.nodes.inputs import stamp_ns
 from pose3d_ros.nodes.messages import image_from_message
-from pose3d_ros.nodes.player import bag_shots
+from pose3d_ros.nodes.player import Player, bag_shots
 from pose3d_ros.nodes.recorder import Recorder
 from pose3d_ros.transport import child_environment
 
@@ -69,6 +76,62 @@ def hear(process: subprocess.Popen[str], *texts: str) -> None:
         line = process.stderr.readline()  # type: ignore[union-attr]
         assert line, f'it ended without {missing}'
         missing = {text for text in missing if text not in line}
+
+
+class Quiet:
+    """What stands for the signals of a process, which this one keeps.
+
+    :param until: when the player is asked to end.
+    """
+
+    def __init__(self, until: Callable[[], bool] = lambda: False) -> None:
+        self._until = until
+
+    @property
+    def came(self) -> bool:
+        return self._until()
+
+    def sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self.came and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def bound(self) -> None: ...
+
+    def leaving(self) -> None: ...
+
+    def ignore(self) -> None: ...
+
+
+Plays = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def plays(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Plays:
+    """Return what runs the program in this process; it returns its status and what it said."""
+    monkeypatch.setattr(program, 'Interrupts', Quiet)
+
+    def play(**parameters: Any) -> tuple[int, str]:
+        given = [a for name, value in parameters.items() for a in ('-p', f'{name}:={value}')]
+        with pytest.raises(SystemExit) as ended:
+            program.main(['--ros-args', *given])
+        return int(ended.value.code or 0), capfd.readouterr().err
+
+    return play
+
+
+def play_into(
+    graph: Any, until: Callable[[], bool] = lambda: False, seconds: float = 60.0, **parameters: Any
+) -> None:
+    """Play into a graph, from this process, to the end or until something holds."""
+    end = time.monotonic() + seconds
+    interrupts: Any = Quiet(lambda: until() or time.monotonic() > end)
+    program._play(Player(interrupts, **settings(**parameters)), interrupts)
+    assert time.monotonic() < end, f'played for {seconds} s in vain'
+
+
+def at_least(count: int, messages: list[Any]) -> bool:
+    return len(messages) >= count
 
 
 @pytest.fixture
@@ -102,10 +165,11 @@ def test_a_folder_becomes_images_with_camera_info_of_the_same_stamp(
 
 def test_files_of_a_folder_that_cannot_be_used_are_skipped_counted_and_named(
     folder: Path,
+    plays: Plays,
 ) -> None:
     (folder / 'frame2.png').write_bytes(b'no image')
     cv2.imwrite(str(folder / 'frame3.png'), np.zeros((24, 32, 3), np.uint8))
-    status, said = finish(start('player', source=folder))
+    status, said = plays(source=folder)
     assert status == 0 and 'published 3 frames, 2 images could not be used' in said
     assert f'image skipped, 1 so far: {folder}: cannot be used: frame2.png' in said
 
@@ -270,7 +334,7 @@ def test_the_recorder_does_not_overwrite(tmp_path: Path) -> None:
     assert status == 1 and 'exists already' in said and 'Traceback' not in said
 
 
-def test_bad_sources_end_with_one_clear_line(graph: Any, tmp_path: Path) -> None:
+def test_bad_sources_end_with_one_clear_line(tmp_path: Path, plays: Plays) -> None:
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'text.mp4').write_text('not a video')
     (tmp_path / 'cut').mkdir()
@@ -285,32 +349,33 @@ def test_bad_sources_end_with_one_clear_line(graph: Any, tmp_path: Path) -> None
         str(tmp_path / 'cut'): 'cut',
         str(tmp_path / 'killed'): '`ros2 bag reindex ',
     }
-    running = {
-        source: start('player', source=source) if source else start('player') for source in cases
-    }
     for source, named in cases.items():
-        status, said = finish(running[source])
+        status, said = plays(source=source) if source else plays()
         assert status == 1, (source, said)
         assert said.count('error:') == 1 and named in said and 'Traceback' not in said
 
 
-def test_a_camera_of_another_size_ends_with_one_clear_line(folder: Path, tmp_path: Path) -> None:
+def test_a_camera_of_another_size_ends_with_one_clear_line(
+    folder: Path, tmp_path: Path, plays: Plays
+) -> None:
     camera = tmp_path / 'camera.yaml'
     Camera(np.diag([50.0, 50, 1]), 640, 480).to_yaml(camera)
-    status, said = finish(start('player', source=folder, camera=camera))
+    status, said = plays(source=folder, camera=camera)
     assert status == 1 and '640 x 480' in said and '64 x 48' in said
 
 
-def test_images_of_a_bag_that_a_camera_file_does_not_fit_are_skipped(tmp_path: Path) -> None:
+def test_images_of_a_bag_that_a_camera_file_does_not_fit_are_skipped(
+    tmp_path: Path, plays: Plays
+) -> None:
     """Unless it fits none."""
     camera = tmp_path / 'camera.yaml'
     Camera(np.diag([50.0, 50, 1]), 32, 48).to_yaml(camera)
     narrow = {'width': 32, 'step': 96}
     bag = bag_files.write(tmp_path / 'bag', [shot(0), shot(1, **narrow), shot(2)])
-    status, said = finish(start('player', source=bag, camera=camera))
+    status, said = plays(source=bag, camera=camera)
     assert status == 0 and 'published 1 frames, 2 images could not be used' in said
     bag = bag_files.write(tmp_path / 'none', [shot(0), shot(2)])
-    status, said = finish(start('player', source=bag, camera=camera))
+    status, said = plays(source=bag, camera=camera)
     assert status == 1 and said.count('error:') == 1 and 'Traceback' not in said
     assert f'{camera} is for 32 x 48 pixels, but the images have 64 x 48' in said
 
@@ -340,18 +405,20 @@ UNUSABLE = {
 @pytest.mark.parametrize('given', ['camera', 'field_of_view_deg'])
 @pytest.mark.parametrize('info', UNUSABLE.values(), ids=UNUSABLE)
 def test_camera_info_of_a_bag_that_cannot_be_used_is_not_needed_where_the_camera_is_given(
-    given: str, info: bag_files.Message, graph: Any, tmp_path: Path
+    given: str,
+    info: bag_files.Message,
+    graph: Any,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     known = Camera.from_field_of_view(64, 48, 50.0)
     known.to_yaml(tmp_path / 'camera.yaml')
-    value = tmp_path / 'camera.yaml' if given == 'camera' else 50.0
+    value = str(tmp_path / 'camera.yaml') if given == 'camera' else 50.0
     bag = bag_files.write(tmp_path / 'bag', [info, *map(shot, range(3))])
     infos = graph.collect(CameraInfo, 'camera_info')
-    player = start('player', source=bag, loop=True, **{given: value})
-    graph.wait(lambda: len(infos) >= 5 or player.poll() is not None, 'two loops')
-    player.terminate()
-    status, said = finish(player)
-    assert status == 0, said
+    two_loops = partial(at_least, 5, infos)
+    play_into(graph, two_loops, source=str(bag), loop=True, rate=5.0, **{given: value})
+    said = capfd.readouterr().err
     assert [m.k[0] for m in infos] == pytest.approx([known.focal_px] * len(infos))
     assert 'camera_info' not in said, 'it is not asked for'
 
@@ -360,58 +427,54 @@ def test_a_field_of_view_counts_before_the_camera_info_of_a_bag(graph: Any, tmp_
     """As with the parameter of the nodes, and that of `pose3d bag`."""
     bag = bag_files.write(tmp_path / 'bag', [said_by_camera(1.0), *map(shot, range(3))])
     images, infos = graph.collect(Image, 'image_raw'), graph.collect(CameraInfo, 'camera_info')
-    player = start('player', source=bag, subscribers=1, field_of_view_deg=50.0)
-    graph.wait(lambda: len(images) == len(infos) == 3 or player.poll() is not None, 'three images')
-    assert finish(player)[0] == 0
+    play_into(graph, source=str(bag), subscribers=1, field_of_view_deg=50.0)
+    graph.wait(lambda: len(images) == len(infos) == 3, 'three images')
     assert {m.k[0] for m in infos} == {Camera.from_field_of_view(64, 48, 50.0).focal_px}
 
 
 @pytest.mark.parametrize('info', UNUSABLE.values(), ids=UNUSABLE)
 def test_without_a_camera_the_one_that_cannot_be_used_is_named_with_what_helps(
-    info: bag_files.Message, tmp_path: Path
+    info: bag_files.Message, tmp_path: Path, plays: Plays
 ) -> None:
     bag = bag_files.write(tmp_path / 'bag', [info, *map(shot, range(3))])
-    status, said = finish(start('player', source=bag))
+    status, said = plays(source=bag)
     assert status == 1 and said.count('error:') == 1 and 'Traceback' not in said
     assert str(bag) in said and '/camera_info' in said
     assert "ive parameter 'camera' or 'field_of_view_deg'" in said
 
 
 def test_images_before_the_first_camera_info_have_that_first_one(
-    graph: Any, tmp_path: Path
+    graph: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """In every loop."""
     zoomed = Camera(np.diag([90.0, 90, 1]), 64, 48)
     content = [shot(0), shot(1), said_by_camera(1.15), shot(2), said_by_camera(1.25, zoomed)]
     bag = bag_files.write(tmp_path / 'bag', [*content, shot(3)])
     infos = graph.collect(CameraInfo, 'camera_info')
-    player = start('player', source=bag, loop=True)
-    graph.wait(lambda: len(infos) >= 9, 'two loops')
-    player.terminate()
-    status, said = finish(player)
-    assert status == 0 and 'no camera is known' not in said
+    play_into(graph, partial(at_least, 9, infos), source=str(bag), loop=True)
+    assert 'no camera is known' not in capfd.readouterr().err
     assert {m.k[0] for m in infos} == {60, 90}
 
 
-def test_a_bag_without_camera_info_is_played_with_a_guess(tmp_path: Path) -> None:
+def test_a_bag_without_camera_info_is_played_with_a_guess(tmp_path: Path, plays: Plays) -> None:
     bag = bag_files.write(tmp_path / 'bag', map(shot, range(2)))
-    status, said = finish(start('player', source=bag))
+    status, said = plays(source=bag)
     assert status == 0 and said.count('no camera is known') == 1
     assert 'published 2 frames' in said and 'skipped' not in said
 
 
-def test_what_is_not_camera_info_but_is_called_so_is_none(tmp_path: Path) -> None:
+def test_what_is_not_camera_info_but_is_called_so_is_none(tmp_path: Path, plays: Plays) -> None:
     content = [('/camera_info', *shot(0)[1:]), shot(1)]
     silent = [('/front/camera_info', CAMERA_INFO)]
     with open_bag(bag_files.write(tmp_path / 'bag', content, silent=silent)) as bag:
         assert not has_camera_info(bag, '/camera_info')
         assert not has_camera_info(bag, '/front/camera_info'), 'without a message'
-    status, said = finish(start('player', source=tmp_path / 'bag', image_topic='/image_raw'))
+    status, said = plays(source=tmp_path / 'bag', image_topic='/image_raw')
     assert status == 0 and said.count('no camera is known') == 1
 
 
 def test_images_that_cannot_be_decoded_are_skipped_counted_and_named(
-    graph: Any, tmp_path: Path
+    graph: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     cut = shot(1)
     content = [
@@ -423,11 +486,9 @@ def test_images_that_cannot_be_decoded_are_skipped_counted_and_named(
     ]
     bag = bag_files.write(tmp_path / 'bag', content)
     images = graph.collect(Image, 'image_raw')
-    player = start('player', source=bag, subscribers=1, loop=True)
-    graph.wait(lambda: len(images) >= 5 or player.poll() is not None, 'the others, in two loops')
-    player.terminate()
-    status, said = finish(player)
-    assert status == 0 and 'Traceback' not in said
+    play_into(graph, partial(at_least, 5, images), source=str(bag), subscribers=1, loop=True)
+    said = capfd.readouterr().err
+    assert 'Traceback' not in said
     assert [round(image_from_message(m).mean() / 8) for m in images][:5] == [0, 3, 0, 3, 0]
     assert 'image skipped, 1 so far: ' in said
     counted = re.search(r'published \d+ frames, (\d+) images could not be used', said)
@@ -436,11 +497,11 @@ def test_images_that_cannot_be_decoded_are_skipped_counted_and_named(
 
 @pytest.mark.parametrize('loop', [False, True])
 def test_a_bag_of_which_no_image_can_be_decoded_ends_with_one_clear_line(
-    tmp_path: Path, loop: bool
+    tmp_path: Path, loop: bool, plays: Plays
 ) -> None:
     content = [said_by_camera(1.0), *(shot(n, encoding='32FC1') for n in range(3))]
     bag = bag_files.write(tmp_path / 'bag', content)
-    status, said = finish(start('player', source=bag, loop=loop))
+    status, said = plays(source=bag, loop=loop)
     assert status == 1 and said.count('error:') == 1 and 'Traceback' not in said
     assert f'{bag}: none of 3 images can be used; the first, /image_raw at 1.000 s: ' in said
     assert "encoding '32FC1'" in said and 'give parameter' not in said, 'no camera helps'
@@ -448,10 +509,10 @@ def test_a_bag_of_which_no_image_can_be_decoded_ends_with_one_clear_line(
 
 @pytest.mark.parametrize('loop', [False, True])
 def test_a_bag_whose_image_topic_has_no_message_ends_with_one_clear_line(
-    tmp_path: Path, loop: bool
+    tmp_path: Path, loop: bool, plays: Plays
 ) -> None:
     bag = bag_files.write(tmp_path / 'bag', [said_by_camera(1.0)], silent=[('/image_raw', IMAGE)])
-    status, said = finish(start('player', source=bag, loop=loop))
+    status, said = plays(source=bag, loop=loop)
     assert status == 1 and said.count('error:') == 1 and 'Traceback' not in said
     assert '/image_raw is in its list, without a message' in said
 
@@ -466,7 +527,7 @@ JUMPS = {
 
 @pytest.mark.parametrize('stamps_s', JUMPS.values(), ids=JUMPS)
 def test_a_bag_is_played_by_the_times_of_its_recording_and_has_its_own_stamps(
-    stamps_s: list[float], graph: Any, tmp_path: Path
+    stamps_s: list[float], graph: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stamps = [Time(nanoseconds=round(s * 1e9)).to_msg() for s in stamps_s]
     content = [shot(n, header=Header(stamp=stamp)) for n, stamp in enumerate(stamps)]
@@ -475,27 +536,25 @@ def test_a_bag_is_played_by_the_times_of_its_recording_and_has_its_own_stamps(
     graph.node.create_subscription(
         Image, 'image_raw', lambda m: images.append(m) or came_s.append(time.monotonic()), 10
     )
-    player = start('player', source=bag, subscribers=1, stamps='source', rate=0.2)
-    graph.wait(lambda: len(images) == 4 or player.poll() is not None, 'four images')
-    status, said = finish(player)
-    assert status == 0 and 'cut' not in said
+    play_into(graph, source=str(bag), subscribers=1, stamps='source', rate=0.4)
+    graph.wait(lambda: len(images) == 4, 'four images')
+    assert 'cut' not in capfd.readouterr().err
     assert [m.header.stamp for m in images] == stamps
-    assert came_s[-1] - came_s[0] > 1.0, 'they are 0.3 s apart in the log, 1.5 s at this rate'
+    assert came_s[-1] - came_s[0] > 0.5, 'they are 0.3 s apart in the log, 0.75 s at this rate'
 
 
-def test_a_long_gap_of_a_bag_is_cut_and_told(tmp_path: Path) -> None:
+def test_a_long_gap_of_a_bag_is_cut_and_told(tmp_path: Path, plays: Plays) -> None:
     topic, kind, _, data = shot(1)
     bag = bag_files.write(tmp_path / 'bag', [shot(0), (topic, kind, 3601 * 10**9, data)])
-    status, said = finish(start('player', source=bag, rate=50.0))
+    status, said = plays(source=bag, rate=50.0)
     assert status == 0 and '3600 s without an image, cut to 10 s' in said
 
 
 def test_the_times_of_footage_begin_one_frame_after_zero(graph: Any, folder: Path) -> None:
     """A stamp of zero means that there is none."""
     images = graph.collect(Image, 'image_raw')
-    player = start('player', source=folder, subscribers=1, stamps='source')
-    graph.wait(lambda: len(images) == 5 or player.poll() is not None, 'five images')
-    assert finish(player)[0] == 0
+    play_into(graph, source=str(folder), subscribers=1, stamps='source')
+    graph.wait(lambda: len(images) == 5, 'five images')
     times_s = [stamp_ns(m.header) / 1e9 for m in images]
     assert times_s == pytest.approx(np.arange(1, 6) / 30)
 
@@ -504,15 +563,13 @@ def test_one_image_that_loops_is_shown_as_long_as_a_frame(graph: Any, folder: Pa
     for image in sorted(folder.iterdir())[1:]:
         image.unlink()
     images = graph.collect(Image, 'image_raw')
-    player = start('player', source=folder, subscribers=1, loop=True, rate=0.25)
-    graph.wait(lambda: len(images) >= 6 or player.poll() is not None, 'five rounds')
-    player.terminate()
-    assert finish(player)[0] == 0
+    five_rounds = partial(at_least, 6, images)
+    play_into(graph, five_rounds, source=str(folder), subscribers=1, loop=True, rate=0.25)
     took_s = (stamp_ns(images[5].header) - stamp_ns(images[0].header)) / 1e9
     assert took_s > 4 / 30 / 0.25
 
 
-def test_a_film_that_is_cut_is_played_and_told_of(tmp_path: Path) -> None:
+def test_a_film_that_is_cut_is_played_and_told_of(tmp_path: Path, plays: Plays) -> None:
     film = tmp_path / 'film.avi'
     writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*'MJPG'), 30, (64, 48))
     noise = np.random.default_rng(0)
@@ -520,7 +577,7 @@ def test_a_film_that_is_cut_is_played_and_told_of(tmp_path: Path) -> None:
         writer.write(noise.integers(0, 256, (48, 64, 3), np.uint8))
     writer.release()
     film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
-    status, said = finish(start('player', source=film))
+    status, said = plays(source=film)
     assert status == 0 and f'{film} announces ' in said
     assert 'frames more than it holds: is it cut short?' in said
 
@@ -530,10 +587,8 @@ def test_stamps_below_zero_are_published_as_they_are(graph: Any, tmp_path: Path)
     content = [shot(n, header=Header(stamp=stamp)) for n, stamp in enumerate(stamps)]
     bag = bag_files.write(tmp_path / 'bag', content)
     images = graph.collect(Image, 'image_raw')
-    player = start('player', source=bag, subscribers=1, stamps='source')
-    graph.wait(lambda: len(images) == 3 or player.poll() is not None, 'three images')
-    status, said = finish(player)
-    assert status == 0, said
+    play_into(graph, source=str(bag), subscribers=1, stamps='source')
+    graph.wait(lambda: len(images) == 3, 'three images')
     assert [m.header.stamp for m in images] == stamps
 
 

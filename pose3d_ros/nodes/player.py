@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -141,10 +142,13 @@ class _Pace:
 
 
 class Player(Node):
-    """Publish footage as a camera would, until it ends or the process is asked to."""
+    """Publish footage as a camera would, until it ends or the process is asked to.
 
-    def __init__(self, interrupts: Interrupts) -> None:
-        super().__init__('player')
+    :param options: of the node, as rclpy's.
+    """
+
+    def __init__(self, interrupts: Interrupts, **options: Any) -> None:
+        super().__init__('player', **options)
         self._interrupts = interrupts
         declare(self, PARAMETERS)
         if value_of(self, 'source') == '':
