@@ -41,10 +41,11 @@ class OpenVinoSession:
         self._outputs = list(outputs)
         compiled = _compiled(network, self.precision, options, options.threads)
         self._alone = self._shared = _requests(compiled, self.streams)
-        if options.company and options.device == 'CPU' and options.threads != 1:
-            half = max(1, compiled.get_property('INFERENCE_NUM_THREADS') // 2)
-            compiled = _compiled(network, self.precision, options, half)
-            self._shared = _requests(compiled, self.streams)
+        if options.company and options.device == 'CPU':
+            threads = compiled.get_property('INFERENCE_NUM_THREADS')
+            if threads > 1:
+                compiled = _compiled(network, self.precision, options, threads // 2)
+                self._shared = _requests(compiled, self.streams)
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Return the outputs (n, ...) float32 for images (n, height, width, 3) uint8 BGR."""

@@ -286,8 +286,8 @@ def test_training_on_a_slow_disk(disk: Disk, report: Any, folder: Path) -> None:
             for f in (out, folder / 'whole')
         )
         assert all(np.array_equal(mine[key], theirs[key]) for key in theirs), epoch
-    state_mb = (out / 'state.pt').stat().st_size / 1e6
+    state_bytes = (out / 'state.pt').stat().st_size
     # PyTorch's own peak is 1205 to 1277 MiB, slow disk or fast, resumed or not; a state more that
     # waits for the disk would be 134 MiB
-    tell(report, 'train', rate_mb_s, fast, on_slow, 0.75 * state_mb / 1.048576)
-    assert on_slow[0].seconds < state_mb / rate_mb_s + 10.0
+    tell(report, 'train', rate_mb_s, fast, on_slow, 0.75 * state_bytes / 2**20)
+    assert on_slow[0].seconds < state_bytes / 1e6 / rate_mb_s + 10.0
