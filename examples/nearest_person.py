@@ -9,12 +9,14 @@ nearest_person.cpp is the same in C++. docs/for_planners.md explains the numbers
 """
 
 import math
+import signal
+import threading
 from collections.abc import Sequence
 
 import rclpy
 from geometry_msgs.msg import Point, Vector3
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
 
 from pose3d_ros.msg import Pose3D, Pose3DArray
@@ -113,13 +115,18 @@ class NearestPerson(Node):
 
 def main() -> None:
     """Print until interrupted."""
-    rclpy.init()
-    try:
-        rclpy.spin(NearestPerson())
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # asked to end
-    finally:
-        rclpy.try_shutdown()
+    # Signals only tell the loop. ROS's own handler shuts down in a thread, and Python's raises
+    # KeyboardInterrupt anywhere, inside rclpy too: with either, Ctrl-C now and then ends in an
+    # error or a segmentation fault.
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node = NearestPerson()
+    while not stopped.is_set():
+        rclpy.spin_once(node, timeout_sec=0.1)  # a signal does not wake it
+    node.destroy_node()
+    rclpy.shutdown()
 
 
 if __name__ == '__main__':
