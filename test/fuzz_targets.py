@@ -76,9 +76,23 @@ def refusing(*errors: type[Exception]) -> Iterator[None]:
 def attempt(target: Target, data: bytes) -> Outcome:
     """Give an input to a target.
 
+    Too much memory counts if it takes it again: what a library loads at its first use is no input's
+    doing.
+
     :raises FaultFound: it took too much time or memory.
     :raises Exception: what the reader let through, though it does not say so.
     """
+    limit = target.base_bytes + target.factor * len(data)
+    outcome = _measured(target, data)
+    if outcome.peak_bytes > limit:
+        outcome = _measured(target, data)
+    if outcome.peak_bytes > limit:
+        taken = f'{outcome.peak_bytes} bytes of memory, not {limit}'
+        raise FaultFound(f'{len(data)} bytes took {taken}')
+    return outcome
+
+
+def _measured(target: Target, data: bytes) -> Outcome:
     _forget_peak()
     before = _status(b'VmRSS')
     start = time.perf_counter()
@@ -91,9 +105,6 @@ def attempt(target: Target, data: bytes) -> Outcome:
     peak = max(0, _status(b'VmHWM') - before)
     if seconds > LIMIT_S:
         raise FaultFound(f'{len(data)} bytes took {seconds:.1f} s, not {LIMIT_S:g}')
-    limit = target.base_bytes + target.factor * len(data)
-    if peak > limit:
-        raise FaultFound(f'{len(data)} bytes took {peak} bytes of memory, not {limit}')
     return Outcome(accepted, seconds, peak)
 
 
