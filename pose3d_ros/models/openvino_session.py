@@ -20,7 +20,8 @@ from pose3d_ros.models.session import ANY, ImageInput, RuntimeOptions, require_o
 class OpenVinoSession:
     """A compiled network; parameters and errors as those of `runtime.Network`.
 
-    In company it is compiled twice: for calls on all threads, and for calls on half of them.
+    In company it is compiled twice: for a call on all threads, and for calls on a share of them,
+    which is that of a stream, or half of them where there is one.
     """
 
     def __init__(
@@ -39,13 +40,17 @@ class OpenVinoSession:
         network = with_uint8_input(network, image)
         self.streams = options.streams if options.device == 'CPU' else 1
         self._outputs = list(outputs)
-        compiled = _compiled(network, self.precision, options, options.threads)
+        compiled = _compiled(network, self.precision, options, options.threads, self.streams)
         self._alone = self._shared = _requests(compiled, self.streams)
-        if options.company and options.device == 'CPU':
-            threads = compiled.get_property('INFERENCE_NUM_THREADS')
-            if threads > 1:
-                compiled = _compiled(network, self.precision, options, threads // 2)
-                self._shared = _requests(compiled, self.streams)
+        if not options.company or options.device != 'CPU':
+            return
+        threads = compiled.get_property('INFERENCE_NUM_THREADS')
+        if threads > 1 and self.streams > 1:
+            compiled = _compiled(network, self.precision, options, threads, 1)
+            self._alone = _requests(compiled, 1)
+        elif threads > 1:
+            compiled = _compiled(network, self.precision, options, threads // 2, 1)
+            self._shared = _requests(compiled, 1)
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Return the outputs (n, ...) float32 for images (n, height, width, 3) uint8 BGR."""
@@ -60,7 +65,7 @@ class OpenVinoSession:
 
 
 def _compiled(
-    network: ov.Model, precision: str, options: RuntimeOptions, threads: int
+    network: ov.Model, precision: str, options: RuntimeOptions, threads: int, streams: int
 ) -> ov.CompiledModel:
     """Compile a network for so many threads, which the streams share; 0 = one for each core."""
     properties: dict[str, str | int | bool] = {
@@ -75,8 +80,8 @@ def _compiled(
         properties['ENABLE_CPU_PINNING'] = False
     if threads:
         properties['INFERENCE_NUM_THREADS'] = threads
-    if options.device == 'CPU' and options.streams > 1:
-        properties['NUM_STREAMS'] = options.streams
+    if options.device == 'CPU' and streams > 1:
+        properties['NUM_STREAMS'] = streams
     return core().compile_model(network, options.device, properties)
 
 

@@ -65,8 +65,8 @@ class RuntimeOptions:
     :param streams: calls that a network computes at once, each with its share of the threads: more
         images a second, and each of them later. OpenVINO on a CPU alone; elsewhere it is 1.
     :param company: whether others of this process compute now and then at the same time, who are
-        `company.at_work` then: meanwhile a call takes half of the threads. For that it is loaded
-        twice. OpenVINO on a CPU alone.
+        `company.at_work` then: meanwhile a call takes half of the threads, or the share of one of
+        several streams, and else all. For that it is loaded twice. OpenVINO on a CPU alone.
     :param cpu_fallback: whether a device that is not there is replaced by 'CPU', with a warning.
     :param engine_dir: folder in which TensorRT keeps what it has built; None = it keeps nothing.
     """

@@ -50,8 +50,9 @@ STAGE = (
         'threads',
         0,
         'processor threads of each network; 0 = one for each core. Fewer leave cores to others; '
-        'images get older, as each network takes longer. In pipeline half of them while another '
-        "stage computes: for that, networks are loaded twice, unless it is 1 or 'streams' above 1",
+        'images get older, as each network takes longer. In pipeline a call has half of them, or '
+        "the share of one of the 'streams', while another is at work: for that, networks are "
+        'loaded twice, unless it is 1',
         0,
         256,
     ),
@@ -175,15 +176,13 @@ def runtime_options(node: Node, joined: bool) -> RuntimeOptions:
 
     :param joined: other stages are in the same process.
     """
-    streams = value_of(node, 'streams')
     return RuntimeOptions(
         value_of(node, 'device'),
         value_of(node, 'precision'),
         value_of(node, 'max_batch'),
         value_of(node, 'threads'),
-        streams,
-        # streams have their shares anyhow; to give a call all cores when it is alone costs images
-        company=joined and streams == 1,
+        value_of(node, 'streams'),
+        company=joined,
         cpu_fallback=value_of(node, 'cpu_fallback'),
         engine_dir=engine_dir(),
     )
