@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage
+from waiting import wait
 
 from pose3d_ros.bags import messages, open_bag
 from pose3d_ros.camera import Camera
@@ -132,6 +133,20 @@ def test_a_process_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
         processes(tmp_path / 'log') as start,
     ):
         start('player', 'source:=/nowhere.mp4').wait(timeout=60)
+
+
+def test_a_process_that_was_told_to_end_is_not_waited_for(tmp_path: Path) -> None:
+    """The recorder ends well, but the player would wait for a subscriber for ever."""
+    cv2.imwrite(str(tmp_path / 'frame.png'), np.zeros((48, 64, 3), np.uint8))
+    with (
+        pytest.raises(ProcessError, match='recorder ended with status 0'),
+        processes(tmp_path / 'log') as start,
+    ):
+        recorder = start('recorder', f'output:={tmp_path / "bag"}')
+        start('player', f'source:={tmp_path}', 'field_of_view_deg:=60.0', 'subscribers:=2')
+        wait(lambda: (tmp_path / 'bag').exists(), 'a recorder that runs', 60)
+        recorder.terminate()
+        start.wait_for('player')
 
 
 def test_table_of_nobody() -> None:

@@ -22,7 +22,6 @@ from pose3d_ros.nodes.processes import processes
 from pose3d_ros.people import Poses, TrackState
 
 _OVERLAY_FPS = 12.0
-_POLL_S = 0.1
 _RESULTS = {'detector': 'detections', 'rootnet': 'roots', 'posenet': 'poses'}
 
 
@@ -64,17 +63,14 @@ def record_graph(
         for name, parameters in nodes.items():
             start(name, *parameters)
         for clip, camera in films:
-            player = start(
+            start(
                 'player',
                 f'source:={clip}',
                 f'camera:={camera}',
                 f'rate:={rate}',
                 f'subscribers:={len(nodes) + 1}',  # and the recorder
             )
-            while player.poll() is None:
-                start.check()  # the player would wait for who has failed
-                time.sleep(_POLL_S)
-            if player.returncode:
+            if not start.wait_for('player'):
                 break  # which is told at the end of the context
         time.sleep(1.0)  # the last frame is on its way through the stages
 

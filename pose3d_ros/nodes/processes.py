@@ -16,6 +16,7 @@ from pose3d_ros.parent import environment_of_child
 from pose3d_ros.transport import child_environment
 
 _STOP_TIMEOUT_S = 10.0
+_POLL_S = 0.1
 
 
 class ProcessError(RuntimeError):
@@ -80,9 +81,25 @@ class Starter:
         """Raise for the first process that did not end well, with the end of its log."""
         for name, process in self._running.items():
             if process.poll():
-                log = self._log_dir / f'{name}.log'
-                lines = log.read_text(errors='replace').splitlines()[-5:]
-                raise ProcessError(
-                    f'{name} ended with status {process.returncode}; {log} ends with:\n'
-                    + '\n'.join(lines)
-                )
+                raise self._end_of(name)
+
+    def wait_for(self, name: str) -> bool:
+        """Wait for a process to end; return whether it ended well.
+
+        :raises ProcessError: another ended before, well or not: it would be waited for in vain.
+        """
+        others = {n: process for n, process in self._running.items() if n != name}
+        while self._running[name].poll() is None:
+            for other, process in others.items():
+                if process.poll() is not None:
+                    raise self._end_of(other)
+            time.sleep(_POLL_S)
+        return self._running[name].returncode == 0
+
+    def _end_of(self, name: str) -> ProcessError:
+        log = self._log_dir / f'{name}.log'
+        lines = log.read_text(errors='replace').splitlines()[-5:]
+        status = self._running[name].returncode
+        return ProcessError(
+            f'{name} ended with status {status}; {log} ends with:\n' + '\n'.join(lines)
+        )
