@@ -20,6 +20,9 @@ IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 FOLDER_RATE_HZ = 30.0
 # Unreadable frames in a row after which a video is at its end, whatever its header announces.
 _MAX_UNREADABLE = 60
+# A webcam that was waited for so long in vain is gone. For one frame that does not come, the system
+# takes ten seconds.
+_PATIENCE_S = 5.0
 _Thing = TypeVar('_Thing')
 #: A longer gap between frames is cut, in what is written and in what is played.
 MAX_STILL_S = 10.0
@@ -168,9 +171,11 @@ def _video_frames(source: Source, every: int) -> Iterator[Frame]:
     capture = _open_capture(source.name, source.webcam)
     start_s, last_s = time.monotonic(), -1 / source.rate_hz
     index = unreadable = 0
+    in_vain_s, patience_s = 0.0, math.inf if source.webcam is None else _PATIENCE_S
     lost: list[Frame] = []  # unreadable ones: gaps if others follow, else the end
     try:
-        while unreadable < _MAX_UNREADABLE:
+        while unreadable < _MAX_UNREADABLE and in_vain_s < patience_s:
+            asked_s = time.monotonic()
             grabbed = capture.grab()
             wanted = index % every == 0
             ok, image = capture.retrieve() if grabbed and wanted else (False, None)
@@ -180,6 +185,7 @@ def _video_frames(source: Source, every: int) -> Iterator[Frame]:
             elif not grabbed or not last_s < time_s < math.inf:
                 time_s = last_s + 1 / source.rate_hz
             unreadable = 0 if grabbed else unreadable + 1
+            in_vain_s = 0.0 if grabbed else in_vain_s + time.monotonic() - asked_s
             frame = Frame(index, time_s, f'frame {index}', np.asarray(image) if ok else None)
             if not grabbed:
                 lost.append(frame)

@@ -230,9 +230,16 @@ def test_a_film_that_is_to_be_turned_is_upright(tmp_path: Path) -> None:
     assert image[:25, -25:].mean() > 200, 'the bright corner is not where the turn puts it'
 
 
-def test_a_webcam_is_read_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(('grab_s', 'grabs'), [(0.0, 60), (10.0, 1)])
+def test_a_webcam_is_read_until_it_is_gone(
+    grab_s: float, grabs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the system waits for each frame that does not come."""
+    now_s, start_s = 0.0, time.monotonic()
+    monkeypatch.setattr(time, 'monotonic', lambda: start_s + now_s)
+
     class Webcam:
-        left = 5
+        left, failed = 5, 0
 
         def __init__(self, which: object) -> None:
             assert which == 0
@@ -246,7 +253,10 @@ def test_a_webcam_is_read_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> N
             return 0.0
 
         def grab(self) -> bool:
+            nonlocal now_s
             self.left -= 1
+            Webcam.failed += self.left < 0
+            now_s += grab_s * (self.left < 0)
             return self.left >= 0
 
         def retrieve(self) -> tuple[bool, np.ndarray]:
@@ -265,6 +275,7 @@ def test_a_webcam_is_read_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> N
         times_s.extend(f.time_s for f in source.frames())
     assert len(times_s) == 5
     assert times_s == sorted(times_s)
+    assert Webcam.failed == grabs
 
 
 @pytest.mark.parametrize('depth', [1, 4])
