@@ -18,7 +18,7 @@ from pose3d_ros.nodes.messages import persons_to_message
 from pose3d_ros.nodes.parameters import Param, ParameterError, value_of
 from pose3d_ros.nodes.running import run
 from pose3d_ros.nodes.stage import LOG_EVERY_S, Stage
-from pose3d_ros.nodes.stage_parameters import own_weights, runtime_options, weights_dir
+from pose3d_ros.nodes.stage_parameters import load_model
 from pose3d_ros.nodes.vision import VisionTopic, detections_2d
 from pose3d_ros.people import Persons
 from pose3d_ros.stages import DETECTORS, Detector, Runs
@@ -96,8 +96,7 @@ class DetectorNode(Stage):
         """Load the detector."""
         if fault := self._fault(value_of(self, 'detect_every'), value_of(self, 'track')):
             raise ParameterError(fault)
-        load = DETECTORS[value_of(self, 'model')]
-        detector = load(weights_dir(self), runtime_options(self, self.joined), own_weights(self))
+        detector = load_model(self, DETECTORS, self.joined)
         detector.check(self._options())
         self._detector = detector
 

@@ -19,13 +19,7 @@ from pose3d_ros.nodes.markers import MarkerMaker
 from pose3d_ros.nodes.messages import image_to_message, persons_from_message, poses_to_message
 from pose3d_ros.nodes.parameters import Param, value_of
 from pose3d_ros.nodes.running import run
-from pose3d_ros.nodes.stage_parameters import (
-    CAMERA,
-    OWN_WEIGHTS,
-    own_weights,
-    runtime_options,
-    weights_dir,
-)
+from pose3d_ros.nodes.stage_parameters import CAMERA, OWN_WEIGHTS, load_model
 from pose3d_ros.nodes.target_frame import Mover, TargetFrame
 from pose3d_ros.nodes.vision import VisionTopic, detections_3d
 from pose3d_ros.one_euro import OneEuro
@@ -111,12 +105,10 @@ class PoseNetNode(JoiningStage):
     def load(self) -> None:
         """Load the posenet."""
         super().load()
-        load, frame = POSENETS[value_of(self, 'model')], value_of(self, 'target_frame')
+        frame = value_of(self, 'target_frame')
         target = TargetFrame(self, frame) if frame else None
         try:
-            self._posenet = load(
-                weights_dir(self), runtime_options(self, self.joined), own_weights(self)
-            )
+            self._posenet = load_model(self, POSENETS, self.joined)
         except BaseException:
             if target:
                 target.close()

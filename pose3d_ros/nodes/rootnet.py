@@ -13,13 +13,7 @@ from pose3d_ros.nodes.joining import JoiningStage
 from pose3d_ros.nodes.messages import persons_from_message, persons_to_message
 from pose3d_ros.nodes.parameters import Param, value_of
 from pose3d_ros.nodes.running import run
-from pose3d_ros.nodes.stage_parameters import (
-    CAMERA,
-    OWN_WEIGHTS,
-    own_weights,
-    runtime_options,
-    weights_dir,
-)
+from pose3d_ros.nodes.stage_parameters import CAMERA, OWN_WEIGHTS, load_model
 from pose3d_ros.people import Persons
 from pose3d_ros.stages import ROOTNETS, ROOTNETS_OF_STATURE, RootNet, Runs
 
@@ -61,9 +55,7 @@ class RootNetNode(JoiningStage):
                 f"'person_height_m' and 'person_height_stddev_m' change nothing: model {model} has "
                 f'learned how tall people are; {", ".join(ROOTNETS_OF_STATURE)} takes them'
             )
-        self._rootnet = ROOTNETS[model](
-            weights_dir(self), runtime_options(self, self.joined), own_weights(self)
-        )
+        self._rootnet = load_model(self, ROOTNETS, self.joined)
         if model in ROOTNETS_OF_STATURE:
             self.get_logger().info(
                 f'distances rest on people being {body.height_m:.2f} m tall, standard deviation '

@@ -6,14 +6,18 @@ Apart from `parameters`, since player and recorder, which run no network, need n
 OpenVINO to be imported.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from rclpy.node import Node
 
 from pose3d_ros.loading import engine_dir
 from pose3d_ros.models.session import PRECISIONS, RuntimeOptions
 from pose3d_ros.nodes.parameters import Param, value_of
-from pose3d_ros.stages import OwnWeights, weights_sha256
+from pose3d_ros.stages import Load, OwnWeights, weights_sha256
+
+Model = TypeVar('Model')
 
 #: What every stage takes.
 STAGE = (
@@ -188,10 +192,18 @@ def runtime_options(node: Node, joined: bool) -> RuntimeOptions:
     )
 
 
-def weights_dir(node: Node) -> Path | None:
-    """Return the folder of the weights; None = the default one."""
-    value = value_of(node, 'weights_dir')
-    return Path(value).expanduser() if value else None
+def load_model(node: Node, models: Mapping[str, Load[Model]], joined: bool) -> Model:
+    """Return the model that the parameters name, loaded as they say.
+
+    :param models: those of the stage by name.
+    :param joined: other stages are in the same process.
+    """
+    folder = value_of(node, 'weights_dir')
+    return models[value_of(node, 'model')](
+        Path(folder).expanduser() if folder else None,
+        runtime_options(node, joined),
+        own_weights(node),
+    )
 
 
 def own_weights(node: Node) -> OwnWeights:
