@@ -70,6 +70,7 @@ def test_a_publisher_ten_times_too_fast_gets_the_newest_and_ages_stay(
         time.sleep(0.005 if number < 399 else 0)
     graph.wait(lambda: poses and poses[-1].header == last, 'the last frame')
     graph.wait(lambda: settled(stages), 'the count')
+    graph.wait(lambda: len(arrived) == len(poses), 'the last frame on the other subscription')
     detector, rootnet, posenet = (stage.accounting for stage in stages)
     assert detector.dropped > detector.published > 10
     # nothing that was detected is thrown away behind
