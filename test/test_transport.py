@@ -178,6 +178,13 @@ def test_a_segment_holds_an_image_and_udp_is_beside_it(name: str, needed: int) -
         assert 4 * segment == transport.ROOM_FOR_LARGE_SEGMENTS
 
 
+@pytest.mark.parametrize('name', ['fastdds.xml', 'fastdds_small.xml'])
+def test_who_is_not_answered_does_not_wait_three_seconds_to_be_found(name: str) -> None:
+    root = ElementTree.parse(share_file(f'config/{name}')).getroot()
+    (period,) = root.iter(f'{NAMESPACE}leaseAnnouncement')
+    assert [(part.tag, part.text) for part in period] == [(f'{NAMESPACE}nanosec', '500000000')]
+
+
 @pytest.mark.parametrize(
     ('environment', 'expected'),
     [
