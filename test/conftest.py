@@ -21,6 +21,10 @@ os.environ['ROS_DOMAIN_ID'] = str(own_domain_id())
 os.environ.setdefault('ROS_LOG_DIR', '/tmp/pose3d_ros_test_logs')
 os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
 
+# A thread of PyTorch that waits for its fellows would spin, on a processor that another test needs.
+# This is read when OpenMP is loaded.
+os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
+
 # A run in the background of a shell inherits that Ctrl-C is ignored, and would hand that on to the
 # programs that tests send it to.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
