@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from pose3d_ros.bags import (
 )
 from pose3d_ros.camera import Camera
 from pose3d_ros.msg import PersonArray, Pose3DArray
+from pose3d_ros.nodes import detector, running
 from pose3d_ros.nodes import player as program
 from pose3d_ros.nodes.bag_images import BagImages
 from pose3d_ros.nodes.inputs import stamp_ns
@@ -98,6 +100,9 @@ class Quiet:
 
     def bound(self) -> None: ...
 
+    def raised(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def leaving(self) -> None: ...
 
     def ignore(self) -> None: ...
@@ -110,14 +115,17 @@ Plays = Callable[..., tuple[int, str]]
 def plays(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Plays:
     """Return what runs the program in this process; it returns its status and what it said."""
     monkeypatch.setattr(program, 'Interrupts', Quiet)
+    return partial(ran, program.main, capfd)
 
-    def play(**parameters: Any) -> tuple[int, str]:
-        given = [a for name, value in parameters.items() for a in ('-p', f'{name}:={value}')]
-        with pytest.raises(SystemExit) as ended:
-            program.main(['--ros-args', *given])
-        return int(ended.value.code or 0), capfd.readouterr().err
 
-    return play
+def ran(
+    main: Callable[[list[str]], None], capfd: pytest.CaptureFixture[str], **parameters: Any
+) -> tuple[int, str]:
+    """Run a program in this process; return its status and what it said."""
+    given = [a for name, value in parameters.items() for a in ('-p', f'{name}:={value}')]
+    with pytest.raises(SystemExit) as ended:
+        main(['--ros-args', *given])
+    return int(ended.value.code or 0), capfd.readouterr().err
 
 
 def play_into(
@@ -606,16 +614,23 @@ def test_corrupt_weights_are_refused(tmp_path: Path) -> None:
     assert status == 1 and 'sha256' in said and 'pose3d fetch' in said
 
 
-def test_parameters_that_cannot_be_are_refused() -> None:
-    cases = (
+@pytest.mark.parametrize(
+    ('parameter', 'named'),
+    [
         ({'model': 'hog'}, 'choose from yolox'),
         ({'precision': 'int3'}, 'choose from auto, f32, bf16'),
         ({'device': 'GPU.7'}, 'is not on this machine, which has'),
         ({'score_threshold': 7.0}, "'score_threshold' (float from 0.01 to 1"),
         ({'score_threshold': 7}, "'score_threshold' (float from 0.01 to 1"),
         ({'max_people': 7.5}, "'max_people' (int from 1 to 1000)"),
-    )
-    running = [start('detector', **parameter) for parameter, _ in cases]
-    for process, (_, said_of) in zip(running, cases, strict=True):
-        status, said = finish(process)
-        assert status == 1 and said_of in said and 'Traceback' not in said, said
+    ],
+)
+def test_parameters_that_cannot_be_are_refused(
+    parameter: dict[str, Any],
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(running, 'Interrupts', Quiet)
+    status, said = ran(detector.main, capfd, **parameter)
+    assert status == 1 and named in said and 'Traceback' not in said, said
